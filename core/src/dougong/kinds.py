@@ -85,10 +85,10 @@ class Retriever(Protocol):
 class Index(Retriever, Protocol):
     """A retriever that holds chunks and can be grown, shrunk, saved and loaded.
 
-    `add` replaces chunks of an id already held. `delete` passes over unknown ids. `save` writes what is derived, not the
-    chunks, into an empty folder, which is never changed afterwards. `load` replaces the content by a saved one and takes
-    the chunks from `chunks` (id to chunk; a library gives a lazy one), one lookup a hit; it raises `StoreError` where
-    the folder is damaged, was saved with other parameters or by a newer version.
+    `add` replaces chunks of an id already held. `delete` passes over unknown ids. `save` writes what is derived, not
+    the chunks, into an empty folder, which is never changed afterwards. `load` replaces the content by a saved one and
+    takes the chunks from `chunks` (id to chunk; a library gives a lazy one), one lookup a hit; it raises `StoreError`
+    where the folder is damaged, was saved with other parameters or by a newer version.
     """
 
     def add(self, chunks: Iterable[Chunk]) -> None: ...

@@ -1,0 +1,3 @@
+from dougong.cli import main
+
+main()

@@ -1,0 +1,295 @@
+"""Builds what a config describes: imports factories, fills slots, closes in reverse order."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from dougong.config import Node, from_python, override, parse_set, read
+from dougong.errors import BuildError, ConfigError, DougongError, Place
+from dougong.kinds import KINDS, Pattern, protocol_members
+from dougong.messages import t
+from dougong.registry import Registry
+from dougong.resolve import Document, Fresh, Given, Plan, Ref, described, resolve, walk
+from dougong.run import Run, proxied
+from dougong.types import Answer, Event
+
+
+@attrs.frozen
+class Origin:
+    """What an object was built from.
+
+    Attributes:
+        technique: full name.
+        params: ``{use: ..., ...}`` with defaults and nested techniques, refs followed, as JSON-able data;
+            `make` of it builds an equal object. Secrets are ``***``.
+        fingerprint: hex SHA-256 of technique, params and the versions of the distributions they come from.
+    """
+
+    technique: str
+    distribution: str
+    version: str
+    params: Mapping[str, Any]
+    fingerprint: str
+
+
+def load(
+    path: str | Path,
+    *,
+    set: Mapping[str, Any] | Iterable[str] = (),
+    plugins: Iterable[str | Path] = (),
+) -> Assembly:
+    """An assembly from a config file. Nothing is built yet.
+
+    Args:
+        path: YAML or JSON.
+        set: values that replace the file's before validation, ``{"main.llm.model": "x"}`` or ``["main.k=5"]``.
+        plugins: local plugin files.
+
+    Raises ConfigError with every problem found.
+    """
+    return Assembly(read_tree(Path(path), set), Registry(files=map(Path, plugins)) if plugins else installed())
+
+
+def read_tree(path: Path, set: Mapping[str, Any] | Iterable[str] = ()) -> Node:
+    """A config file's tree with overrides applied, not yet checked."""
+    tree = read(path)
+    if isinstance(set, Mapping):
+        changes = [(key, from_python(value, Place("set"))) for key, value in set.items()]
+    else:
+        changes = [parse_set(option) for option in set]
+    for key, node in changes:
+        tree = override(tree, key, node, node.place)
+    return tree
+
+
+def make(use: str | Mapping[str, Any], /, **params: Any) -> Any:
+    """Build one technique: ``make("chunker.recursive", size=400, tokenizer={"use": "words"})``.
+
+    Slots take built objects or mappings. Raises ConfigError and BuildError as `load` and its assembly do.
+    """
+    given = {"use": use, **params} if isinstance(use, str) else {**use, **params}
+    name = str(given.get("use", "technique")).rpartition(".")[2]
+    tree = Node({name: from_python(given, Place("make"))}, Place("make"), {name: Place("make")})
+    return Assembly(tree, installed())[name]
+
+
+@cache
+def installed() -> Registry:
+    """What is installed in this environment, discovered once a process."""
+    return Registry()
+
+
+class Assembly:
+    """A config, checked; its techniques are built when first asked for, and closed in reverse order.
+
+    A context manager. Safe to share between threads and concurrent runs.
+    """
+
+    def __init__(self, tree: Node, registry: Registry) -> None:
+        self.tree, self.registry = tree, registry
+        self.document: Document = resolve(tree, registry)
+        self._lock = threading.RLock()
+        self._named: dict[str, Any] = {}
+        self._opened: list[Any] = []
+
+    def __getitem__(self, name: str) -> Any:
+        """The technique that the document calls `name`, built. Raises KeyError, BuildError."""
+        return self._shared(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.document.plans
+
+    def plans(self) -> Iterator[Plan]:
+        """Every technique of the document, nested ones included."""
+        for plan in self.document.plans.values():
+            yield from walk(plan)
+        for part in self.document.middleware:
+            if isinstance(part, Plan):
+                yield from walk(part)
+
+    def run(self, task: str, *, session: str = "", listener: Callable[[Event], None] | None = None) -> Answer:
+        """Give `task` to the pattern called ``main``. Raises ConfigError if there is none; CallError."""
+        plan = self.document.plans.get("main")
+        if plan is None or Pattern not in plan.loaded.protocol.__mro__:
+            raise ConfigError(
+                t("there is nothing to run: 'main' is no pattern") if plan else t("there is nothing to run: no 'main'"),
+                place=plan.node.place if plan else self.tree.place,
+                hint=t("write main: {{use: pattern.rag, ...}}"),
+            )
+        pattern = self["main"]
+        with self.start(session=session, listener=listener) as run:
+            answer: Answer = pattern.run(task, run)
+        return attrs.evolve(answer, usage=run.usage)
+
+    @contextmanager
+    def start(self, *, session: str = "", listener: Callable[[Event], None] | None = None) -> Iterator[Run]:
+        """An active run with this document's middleware, for work that is no pattern's: indexing, a search by hand."""
+        with Run([self._fill(part) for part in self.document.middleware], listener, session).active() as run:
+            yield run
+
+    def close(self) -> None:
+        """Close what was built, last first. A failure does not keep the others open; the first is raised at the end."""
+        first: BaseException | None = None
+        with self._lock:
+            while self._opened:
+                try:
+                    self._opened.pop().close()
+                except Exception as error:
+                    first = first or error
+            self._named.clear()
+        if first is not None:
+            raise first
+
+    def __enter__(self) -> Assembly:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------ building
+
+    def _shared(self, name: str, *arguments: Any, **keywords: Any) -> Any:
+        with self._lock:
+            if name not in self._named:
+                if name not in self.document.plans:
+                    raise KeyError(name)
+                self._named[name] = self._build(self.document.plans[name], True, *arguments, **keywords)
+            return self._named[name]
+
+    def _fill(self, part: Any, tracked: bool = True) -> Any:
+        """The value for a param: slots built, everything else as it is."""
+        if isinstance(part, Plan):
+            return self._build(part, tracked)
+        if isinstance(part, Ref):
+            return self._shared(part.name)
+        if isinstance(part, Given):
+            return part.value
+        if isinstance(part, Fresh):
+            return _Builder(self, part.part)
+        if isinstance(part, dict):
+            return {key: self._fill(item, tracked) for key, item in part.items()}
+        if isinstance(part, (list, tuple)):
+            return type(part)(self._fill(item, tracked) for item in part)
+        return part
+
+    def _build(self, plan: Plan, tracked: bool, *arguments: Any, **keywords: Any) -> Any:
+        values = {name: self._fill(value, tracked) for name, value in plan.values.items()}
+        technique = plan.loaded.technique
+        try:
+            params = technique.params(**values)
+            self.registry.before_build(plan.path, plan.loaded.name, params)
+            module, _, attribute = technique.factory.partition(":")
+            instance = getattr(importlib.import_module(module), attribute)(params, *arguments, **keywords)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except DougongError as error:
+            error.path, error.place = error.path or plan.path, error.place or plan.node.place
+            error.technique = error.technique or plan.loaded.name
+            error.distribution = error.distribution or plan.loaded.entry.origin
+            raise
+        except BaseException as error:
+            raise self._failure(plan, error) from error
+        if tracked and callable(getattr(instance, "close", None)):
+            self._opened.append(instance)
+        protocol = plan.loaded.protocol
+        lacking = sorted(name for name in protocol_members(protocol) if not _has(instance, name))
+        if lacking:
+            names = ", ".join(lacking)
+            wrong = t("what it built is no {protocol}: it lacks {names}", protocol=protocol.__name__, names=names)
+            raise self._failure(plan, wrong)
+        _remember(instance, plan, self.document)
+        self.registry.after_build(plan.path, plan.loaded.name, instance)
+        return proxied(KINDS[plan.loaded.kind], instance, plan.path)
+
+    def _failure(self, plan: Plan, reason: BaseException | str) -> BuildError:
+        hint = t("tell its author")
+        if isinstance(reason, ModuleNotFoundError):
+            hint = f"pip install {str(reason.name).partition('.')[0]}"
+        elif isinstance(reason, (ValueError, TypeError)):
+            hint = t("check its parameters")
+        what = reason if isinstance(reason, str) else f"{type(reason).__name__}: {reason}"
+        return BuildError(
+            t("cannot be built: {reason}", reason=what),
+            hint=hint,
+            path=plan.path,
+            place=plan.node.place,
+            technique=plan.loaded.name,
+            distribution=plan.loaded.entry.origin,
+        )
+
+
+class _Builder:
+    """What a ``Builder`` slot holds. A ref builds once, whatever the arguments: to share is its point."""
+
+    def __init__(self, assembly: Assembly, part: Plan | Ref | Given) -> None:
+        self._assembly, self._part = assembly, part
+
+    @property
+    def plan(self) -> Plan | None:
+        if isinstance(self._part, Ref):
+            return self._assembly.document.plans[self._part.name]
+        return self._part if isinstance(self._part, Plan) else None
+
+    @property
+    def document(self) -> Document:
+        return self._assembly.document
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        if isinstance(self._part, Given):
+            return self._part.value(*arguments, **keywords)
+        if isinstance(self._part, Ref):
+            return self._assembly._shared(self._part.name, *arguments, **keywords)
+        return self._assembly._build(self._part, False, *arguments, **keywords)
+
+
+def _has(instance: Any, name: str) -> bool:
+    """Whether it has the attribute, without running a property (an embedder's `dim` may load a model)."""
+    try:
+        inspect.getattr_static(instance, name)
+    except AttributeError:
+        return hasattr(instance, name)
+    return True
+
+
+# ---------------------------------------------------------------- where an object came from
+
+_origins: dict[int, tuple[Any, Plan, Document]] = {}
+
+
+def _remember(instance: Any, plan: Plan, document: Document) -> None:
+    key = id(instance)
+    try:
+        holder: Any = weakref.ref(instance, lambda _: _origins.pop(key, None))
+    except TypeError:  # slots without __weakref__: keep the object, so that its id is not used again
+        holder = lambda: instance  # noqa: E731
+    _origins[key] = (holder, plan, document)
+
+
+def origin(instance: Any) -> Origin | None:
+    """What `instance`, a built technique, its proxy or a builder, came from; None for an object made by hand."""
+    instance = getattr(instance, "_inner", instance) if type(instance).__module__ == "dougong.run" else instance
+    if isinstance(instance, _Builder):
+        return _origin(instance.plan, instance.document) if instance.plan else None
+    holder, plan, document = _origins.get(id(instance), (lambda: None, None, None))
+    return _origin(plan, document) if plan and document and holder() is instance else None
+
+
+def _origin(plan: Plan, document: Document) -> Origin:
+    params = described(plan, document)
+    versions = sorted({part.loaded.entry.origin for part in walk(plan, document)})
+    text = json.dumps([params, versions], sort_keys=True, ensure_ascii=False, default=str)
+    entry = plan.loaded.entry
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Origin(plan.loaded.name, entry.distribution, entry.version, params, digest)

@@ -1,0 +1,87 @@
+"""``dougong plugins [NAME]``: what is installed, imported only when one is asked for by name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import click
+
+from dougong.cli.output import as_json, print_json, table
+from dougong.discovery import COMMANDS, GROUP, Entry, discover
+from dougong.messages import t
+
+
+@click.command(short_help=t("List the techniques that are installed."))
+@click.argument("name", default="")
+@as_json
+def command(name: str, as_json: bool) -> None:
+    """List the techniques that are installed; of kind NAME only; or say all about the technique NAME.
+
+    Listing imports nothing. 'dougong doctor' imports every plugin and names the broken ones.
+    """
+    if "." in name:
+        _describe(name, as_json)
+        return
+    entries = [entry for entry in discover() if name in ("", entry.kind)]
+    twice = Counter((entry.name, entry.group) for entry in entries)
+    rows = [(entry, _state(entry, twice[entry.name, entry.group])) for entry in entries]
+    if as_json:
+        print_json([{**entry._asdict(), "state": state} for entry, state in rows])
+        return
+    if not rows:
+        click.echo(t("no {name} is installed", name=name or "technique"), err=True)
+        return
+    for line in table([(entry.name, entry.origin, "" if state == "ok" else state) for entry, state in rows]):
+        click.echo(line)
+
+
+def _state(entry: Entry, count: int) -> str:
+    if entry.group not in (GROUP, COMMANDS):
+        return t("incompatible: made for {group}", group=entry.group)
+    if count > 1:
+        return t("declared by {count} distributions; choose by 'use: distribution:name'", count=count)
+    return "ok"
+
+
+def _describe(name: str, as_json: bool) -> None:
+    import inspect
+
+    from dougong.params import fields_of, schema
+    from dougong.registry import Registry
+
+    loaded = Registry().find(name)
+    technique = loaded.technique
+    if as_json:
+        print_json({"name": loaded.name, "distribution": loaded.entry.origin, "summary": technique.summary,
+                    "source": technique.source, "schema": schema(technique.params, loaded.name)})  # fmt: skip
+        return
+    click.echo(f"{loaded.name}  ({loaded.entry.origin})")
+    click.echo(f"  {technique.summary}")
+    click.echo("  " + t("source: {source}", source=technique.source))
+    if doc := inspect.getdoc(technique.params):
+        click.echo("\n  " + doc.replace("\n", "\n  ") + "\n")
+    rows = [
+        (key, _type_name(field.type), _default(field.default)) for key, field in fields_of(technique.params).items()
+    ]
+    if rows:
+        click.echo("\n".join("  " + line for line in table(rows)))
+
+
+def _type_name(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("dougong.kinds.", "")
+
+
+def _default(default: Any) -> str:
+    import attrs
+
+    from dougong.technique import Use
+
+    if default is attrs.NOTHING:
+        return t("required")
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        default = default.factory()
+    if isinstance(default, Use):
+        return f"{{use: {default.name}}}"
+    text = repr(default)
+    return text if len(text) <= 60 else text[:57] + "..."
