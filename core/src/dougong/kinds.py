@@ -22,9 +22,11 @@ P_co = TypeVar("P_co", covariant=True)
 
 
 class Builder(Protocol[P_co]):
-    """A callable that makes a fresh part at each call: the whole subtree anew, but for what is a `ref`.
+    """A callable that makes a fresh part at each call: the whole subtree anew, but for what is a `ref` inside it.
 
-    ``Builder[Block]`` is called ``(config, layer_idx)``; the arguments go to the technique's factory after its params.
+    The arguments go to the technique's factory after its params. ``Builder[Block]`` is called ``(config, layer_idx)``,
+    and, for what normalises something narrower than a layer, ``(config, layer_idx, width=...)``; `layer_idx` is None
+    outside the layers. A builder's own slot takes no `ref`: fresh parts and one shared part exclude each other.
     Closing what a builder made is the caller's business.
     """
 
@@ -157,8 +159,12 @@ class Middleware(Protocol):
 class Block(Protocol):
     """An ``nn.Module`` made by a ``Builder[Block]`` as ``(config, layer_idx)``.
 
-    `forward`: hidden ``(batch, length, width)`` to the same shape, unless the block says otherwise.
-    `past_key_values` is a ``transformers.Cache``, `attention_mask` as transformers' mask functions make it.
+    `config` promises ``hidden_size max_position_embeddings num_hidden_layers initializer_range _attn_implementation``;
+    a block reads it and never writes to it. `forward`: hidden ``(batch, length, width)`` to the same shape, always one
+    tensor; what else is of interest (attention weights, router logits) passes through a named ``nn.Identity`` that
+    hooks record. `past_key_values` is a ``transformers.Cache``; one cached mixer a `layer_idx`. A layer hands its
+    keywords to all its parts, so every block takes ``**kwargs``. A submodule may have ``init_block(std)``, called where
+    transformers initialises weights, also after building on the meta device.
     """
 
     def forward(
@@ -169,7 +175,7 @@ class Block(Protocol):
         position_ids: torch.Tensor | None = None,
         past_key_values: Any = None,
         **kwargs: Any,
-    ) -> Any: ...
+    ) -> torch.Tensor: ...
 
 
 class Network(Protocol):

@@ -1,0 +1,52 @@
+"""Decoder-only language model."""
+
+from typing import Any
+
+import attrs
+from attrs.validators import ge, gt
+from dougong import Block, Builder, Technique, hookimpl, slot
+
+
+def _in_vocab(instance: Any, _: Any, token: int | None) -> None:
+    if token is not None and not 0 <= token < instance.vocab:
+        raise ValueError(f"must be a token id below vocab ({instance.vocab}); null for none")
+
+
+@attrs.frozen
+class Params:
+    """
+    vocab: tokens in the vocabulary.
+    width: features of the hidden states (d_model).
+    layers: number of layers.
+    layer: makes a layer, called with the model's config and the layer's index from 0.
+    norm: after the last layer; null for none (``post`` layers end in one).
+    max_positions: longest sequence that the model is meant for, in tokens.
+    tie_embeddings: use the token embedding as output matrix too.
+    initializer_range: standard deviation of the weights at the start.
+    bos, eos, pad: token ids of the begin, the end, and padding.
+    """
+
+    vocab: int = attrs.field(validator=ge(1))
+    width: int = attrs.field(validator=ge(1))
+    layers: int = attrs.field(validator=ge(1))
+    layer: Builder[Block]
+    norm: Builder[Block] | None = slot("rmsnorm")
+    max_positions: int = attrs.field(default=2048, validator=ge(1))
+    tie_embeddings: bool = False
+    initializer_range: float = attrs.field(default=0.02, validator=gt(0))
+    bos: int | None = attrs.field(default=None, validator=_in_vocab)
+    eos: int | None = attrs.field(default=None, validator=_in_vocab)
+    pad: int | None = attrs.field(default=None, validator=_in_vocab)
+
+
+@hookimpl
+def dougong_networks() -> list[Technique]:
+    return [
+        Technique(
+            "decoder",
+            Params,
+            "dougong_network_decoder.model:Decoder",
+            summary="Causal language model out of any blocks, as a transformers PreTrainedModel",
+            source="Radford et al. 2018 (GPT); Touvron et al. 2023 (Llama), whose key names it saves under",
+        )
+    ]
