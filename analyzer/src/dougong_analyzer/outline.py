@@ -1,0 +1,100 @@
+"""Where a stretch of a document stands: its heading path, the section around it, its line and page. What chunkers share."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dougong import Document
+
+
+class Outline:
+    """The headings and pages of a document, for looking up stretches of it in ascending order of their start.
+
+    Attributes:
+        headings: offsets of the headings, ascending; `levels` are theirs, 1 to 6.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self._text = document.text
+        self.headings: list[int] = []
+        self.levels: list[int] = []
+        self._titles: list[str] = []
+        self._ends: list[int] = []
+        self._above: list[tuple[int, ...]] = []  # numbers of the headings that a heading is under, and its own
+        self._pages: list[int] = []
+        self._page_numbers: list[Any] = []
+        self._meta = {key: value for key, value in document.meta.items() if _plain(value)}
+        self._meta["source"] = document.source
+        self._line, self._counted = 1, 0
+        for node in document.tree.walk() if document.tree else ():
+            if node.kind == "heading":
+                self._add(node.span.start, node.level, node.title)
+            elif node.kind == "page":
+                self._pages.append(node.span.start)
+                self._page_numbers.append(node.meta.get("page", len(self._pages)))
+
+    def _add(self, start: int, level: int, title: str) -> None:
+        above = self._above[-1] if self._above else ()
+        while above and self.levels[above[-1]] >= level:
+            self._ends[above[-1]] = start
+            above = above[:-1]
+        self._above.append((*above, len(self.headings)))
+        self.headings.append(start)
+        self.levels.append(level)
+        self._titles.append(title)
+        self._ends.append(len(self._text))
+
+    def path(self, start: int, end: int) -> tuple[tuple[str, ...], tuple[int, int] | None]:
+        """Titles of the headings that all of ``[start, end)`` is under, outermost first, and the innermost one's section.
+
+        A heading at the very start of the stretch counts. The section is ``(start, end)`` from the heading to the next
+        one of its level or above; None where no heading holds the whole stretch.
+        """
+        if not self.headings:
+            return (), None
+        first = bisect_right(self.headings, start) - 1
+        last = bisect_right(self.headings, max(start, end - 1)) - 1
+        if first < 0:
+            return (), None
+        shared = [a for a, b in zip(self._above[first], self._above[last]) if a == b]
+        if not shared:
+            return (), None
+        return tuple(self._titles[number] for number in shared), (self.headings[shared[-1]], self._ends[shared[-1]])
+
+    def meta(self, start: int) -> dict[str, Any]:
+        """Metadata of a stretch that starts at `start`: the document's plain values, ``source``, ``line``, ``page``."""
+        if start < self._counted:
+            self._line, self._counted = 1, 0
+        self._line += self._text.count("\n", self._counted, start)
+        self._counted = start
+        meta = {**self._meta, "line": self._line}
+        if self._pages and start >= self._pages[0]:
+            meta["page"] = self._page_numbers[bisect_right(self._pages, start) - 1]
+        return meta
+
+
+def _plain(value: object) -> bool:
+    """Whether a filter can compare it: a scalar, or a list of them."""
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(item, (str, int, float, bool)) for item in value)
+    return isinstance(value, (str, int, float, bool))
+
+
+def strip(text: str, start: int, end: int, joints: bytearray) -> tuple[int, int]:
+    """``[start, end)`` without the white space at its edges, but for what is part of a grapheme (`graphemes.joints`).
+
+    Empty where all is white space. Both edges must lie between graphemes.
+    """
+    piece = text[start:end]
+    first = start + len(piece) - len(piece.lstrip())
+    last = start + len(piece.rstrip())
+    if first >= last:
+        return start, start
+    if joints:
+        while joints[first]:
+            first -= 1
+        while joints[last]:
+            last += 1
+    return first, last
