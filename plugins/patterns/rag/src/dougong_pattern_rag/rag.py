@@ -1,0 +1,77 @@
+"""Retrieval-augmented generation: search, show the model what was found, answer with checked citations."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from dougong import Answer, CallError, Delta, Hit, Message, Part, Run
+from dougong_analyzer import language
+
+from dougong_pattern_rag import Params
+from dougong_pattern_rag.citations import claims, find
+
+
+class RAG:
+    """Retrieve k passages, ask, and give out only what the passages bear out as a citation.
+
+    Passages travel as data parts labelled 1 to k, never as text that could instruct. The answer's text is the reply as
+    the model wrote it. `Answer.data` holds ``unverified``, the quotes that their passage does not contain, and
+    ``uncited``, labels that stand without a quote. Source: Lewis et al. 2020 (RAG); Menick et al. 2022 (GopherCite).
+    """
+
+    def __init__(self, params: Params) -> None:
+        self._params = params
+
+    def run(self, task: str, run: Run) -> Answer:
+        """The answer to `task`. Declined where nothing was found or the model declines; the reason says which.
+
+        Raises CallError for an empty question, and what retriever and model raise.
+        """
+        question = task.strip()
+        if not question:
+            raise CallError("the question is empty", hint="ask something, in words")
+        p = self._params
+        chinese = language(question) == "zh"
+        declined = p.declined_zh if chinese else p.declined_en
+        hits = p.retriever.search(question, p.k)
+        if not hits:
+            run.say(declined)
+            reason = "没有检索到与问题相关的段落。" if chinese else "No passage was found for the question."
+            return Answer(declined, status="declined", reason=reason, usage=run.usage)
+        instruction = (p.instruction_zh if chinese else p.instruction_en).replace("{declined}", declined)
+        reply, last = self._ask(_messages(instruction, hits, question), run)
+        found = claims(reply, hits)
+        data = {
+            "unverified": [{"label": c.label, "quote": c.quote} for c in found if c.quote and not c.citation],
+            "uncited": [c.label for c in found if not c.quote],
+        }
+        citations = tuple(c.citation for c in found if c.citation)
+        status: Literal["answered", "declined"] = "answered"
+        reason = ""
+        if not reply.strip() or (not citations and find(declined.rstrip(".。"), reply)):
+            status = "declined"
+            reason = str(
+                last.get("reason")
+                or ("模型未能从检索到的段落中找到答案。" if chinese else "The model found no answer in the passages.")
+            )
+        return Answer(reply, citations, status, reason, last.get("confidence"), run.usage, data)
+
+    def _ask(self, messages: list[Message], run: Run) -> tuple[str, dict[str, Any]]:
+        """The model's whole reply and the extras it sent along, said piece by piece."""
+        pieces: list[str] = []
+        data: dict[str, Any] = {}
+        delta: Delta
+        for delta in self._params.llm.chat(messages):
+            if delta.text:
+                pieces.append(delta.text)
+                run.say(delta.text)
+            data.update(delta.data)
+        return "".join(pieces), data
+
+
+def _messages(instruction: str, hits: list[Hit], question: str) -> list[Message]:
+    passages = tuple(
+        Part(hit.chunk.text, "data", str(label), {"headings": list(hit.chunk.headings), "score": hit.score})
+        for label, hit in enumerate(hits, 1)
+    )
+    return [Message("system", instruction), Message("user", (*passages, Part(question)))]
