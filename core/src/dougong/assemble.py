@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
-import json
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -16,32 +13,19 @@ from typing import Any
 
 import attrs
 
-from dougong.config import Node, from_python, override, parse_set, read
+from dougong.config import Node, from_python, read
 from dougong.errors import BuildError, ConfigError, DougongError, Place
-from dougong.kinds import KINDS, Pattern, protocol_members
+from dougong.kinds import KINDS, Pattern, kind_of, protocol_members
 from dougong.messages import t
+from dougong.origin import Origin as Origin
+from dougong.origin import origin as origin
+from dougong.origin import remember
+from dougong.overrides import override, parse_set
+from dougong.plan import Document, Fresh, Given, Plan, Ref, walk
 from dougong.registry import Registry
-from dougong.resolve import Document, Fresh, Given, Plan, Ref, described, resolve, walk
+from dougong.resolve import resolve
 from dougong.run import Run, proxied
-from dougong.types import Answer, Event
-
-
-@attrs.frozen
-class Origin:
-    """What an object was built from.
-
-    Attributes:
-        technique: full name.
-        params: ``{use: ..., ...}`` with defaults and nested techniques, refs followed, as JSON-able data;
-            `make` of it builds an equal object. Secrets are ``***``.
-        fingerprint: hex SHA-256 of technique, params and the versions of the distributions they come from.
-    """
-
-    technique: str
-    distribution: str
-    version: str
-    params: Mapping[str, Any]
-    fingerprint: str
+from dougong.types import Answer, Event, Secret
 
 
 def load(
@@ -82,7 +66,12 @@ def make(use: str | Mapping[str, Any], /, **params: Any) -> Any:
     given = {"use": use, **params} if isinstance(use, str) else {**use, **params}
     name = str(given.get("use", "technique")).rpartition(".")[2]
     tree = Node({name: from_python(given, Place("make"))}, Place("make"), {name: Place("make")})
-    return Assembly(tree, installed())[name]
+    assembly = Assembly(tree, installed())
+    try:
+        return assembly[name]
+    except BaseException:
+        assembly.close()  # what was built before the failure; what succeeds is its owner's to close
+        raise
 
 
 @cache
@@ -175,7 +164,9 @@ class Assembly:
         if isinstance(part, Ref):
             return self._shared(part.name)
         if isinstance(part, Given):
-            return part.value
+            if type(part.value).__module__ == "dougong.run":  # from `make`: a proxy stands before it already
+                return part.value
+            return proxied(KINDS[str(kind_of(part.protocol))], part.value, part.path)
         if isinstance(part, Fresh):
             return _Builder(self, part.part)
         if isinstance(part, dict):
@@ -195,12 +186,13 @@ class Assembly:
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except DougongError as error:
+            error.message = _scrubbed(error.message, values)
             error.path, error.place = error.path or plan.path, error.place or plan.node.place
             error.technique = error.technique or plan.loaded.name
             error.distribution = error.distribution or plan.loaded.entry.origin
             raise
         except BaseException as error:
-            raise self._failure(plan, error) from error
+            raise self._failure(plan, error, values) from error
         if tracked and callable(getattr(instance, "close", None)):
             self._opened.append(instance)
         protocol = plan.loaded.protocol
@@ -208,12 +200,12 @@ class Assembly:
         if lacking:
             names = ", ".join(lacking)
             wrong = t("what it built is no {protocol}: it lacks {names}", protocol=protocol.__name__, names=names)
-            raise self._failure(plan, wrong)
-        _remember(instance, plan, self.document)
+            raise self._failure(plan, wrong, values)
+        remember(instance, plan, self.document)
         self.registry.after_build(plan.path, plan.loaded.name, instance)
         return proxied(KINDS[plan.loaded.kind], instance, plan.path)
 
-    def _failure(self, plan: Plan, reason: BaseException | str) -> BuildError:
+    def _failure(self, plan: Plan, reason: BaseException | str, values: Mapping[str, Any]) -> BuildError:
         hint = t("tell its author")
         if isinstance(reason, ModuleNotFoundError):
             hint = f"pip install {str(reason.name).partition('.')[0]}"
@@ -221,7 +213,7 @@ class Assembly:
             hint = t("check its parameters")
         what = reason if isinstance(reason, str) else f"{type(reason).__name__}: {reason}"
         return BuildError(
-            t("cannot be built: {reason}", reason=what),
+            t("cannot be built: {reason}", reason=_scrubbed(what, values)),
             hint=hint,
             path=plan.path,
             place=plan.node.place,
@@ -254,6 +246,15 @@ class _Builder:
         return self._assembly._build(self._part, False, *arguments, **keywords)
 
 
+def _scrubbed(text: str, value: Any) -> str:
+    """`text` without the secrets in `value`, a factory's params."""
+    if isinstance(value, Secret):
+        return text.replace(value.reveal(), "***") if value.reveal() else text
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        text = _scrubbed(text, item)
+    return text
+
+
 def _has(instance: Any, name: str) -> bool:
     """Whether it has the attribute, without running a property (an embedder's `dim` may load a model)."""
     try:
@@ -261,35 +262,3 @@ def _has(instance: Any, name: str) -> bool:
     except AttributeError:
         return hasattr(instance, name)
     return True
-
-
-# ---------------------------------------------------------------- where an object came from
-
-_origins: dict[int, tuple[Any, Plan, Document]] = {}
-
-
-def _remember(instance: Any, plan: Plan, document: Document) -> None:
-    key = id(instance)
-    try:
-        holder: Any = weakref.ref(instance, lambda _: _origins.pop(key, None))
-    except TypeError:  # slots without __weakref__: keep the object, so that its id is not used again
-        holder = lambda: instance  # noqa: E731
-    _origins[key] = (holder, plan, document)
-
-
-def origin(instance: Any) -> Origin | None:
-    """What `instance`, a built technique, its proxy or a builder, came from; None for an object made by hand."""
-    instance = getattr(instance, "_inner", instance) if type(instance).__module__ == "dougong.run" else instance
-    if isinstance(instance, _Builder):
-        return _origin(instance.plan, instance.document) if instance.plan else None
-    holder, plan, document = _origins.get(id(instance), (lambda: None, None, None))
-    return _origin(plan, document) if plan and document and holder() is instance else None
-
-
-def _origin(plan: Plan, document: Document) -> Origin:
-    params = described(plan, document)
-    versions = sorted({part.loaded.entry.origin for part in walk(plan, document)})
-    text = json.dumps([params, versions], sort_keys=True, ensure_ascii=False, default=str)
-    entry = plan.loaded.entry
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return Origin(plan.loaded.name, entry.distribution, entry.version, params, digest)

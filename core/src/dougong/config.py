@@ -13,13 +13,14 @@ import attrs
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from dougong.errors import ConfigError, DougongError, Place
+from dougong.errors import ConfigError, Place
 from dougong.messages import t
 from dougong.technique import Use
 
 MAX_BYTES = 256 * 1024
 MAX_NODES = 2_000
 MAX_DEPTH = 64
+MAX_DIGITS = 100  # of a whole number: beyond it, neither a float nor (at 4,300) Python's own printing takes it
 
 
 @attrs.frozen
@@ -83,7 +84,7 @@ def read(path: Path) -> Node:
 
 def parse(text: str, file: str) -> Node:
     """The tree of a YAML text; `file` names it in errors. The root is a mapping."""
-    root = _parse(text, file)
+    root = compose(text, file)
     if root is None or root.value is None:
         raise ConfigError(t("the config is empty"), place=Place(file, 1), hint=t("it maps names to techniques, as in "
                           "'main: {{use: pattern.rag, ...}}'"))  # fmt: skip
@@ -111,11 +112,12 @@ def from_python(value: Any, place: Place) -> Node:
 # ---------------------------------------------------------------- YAML
 
 
-def _parse(text: str, file: str) -> Node | None:
+def compose(text: str, file: str) -> Node | None:
+    """The tree of a YAML text, whatever its root; None where it holds nothing."""
     place = Place(file, 1)
+    composer = _Composer(file)
     try:
-        events = YAML(typ="safe", pure=True).parse(text)
-        return _Composer(file).document(events)
+        return composer.document(YAML(typ="safe", pure=True).parse(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         if mark is not None:
@@ -130,8 +132,12 @@ def _parse(text: str, file: str) -> Node | None:
             place=Place(file, lines),
             hint=t("remove it"),
         ) from None
-    except (RecursionError, ValueError) as error:
-        raise ConfigError(t("not valid YAML: {problem}", problem=error), place=place) from None
+    except (ValueError, OverflowError):  # an escape such as "\\UFFFFFFFF"
+        raise ConfigError(
+            t("not valid YAML: {problem}", problem=t("an escape that names no character")),
+            place=composer.place,
+            hint=t("remove it"),
+        ) from None
 
 
 class _Composer:
@@ -141,6 +147,8 @@ class _Composer:
         self._file = file
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._count = 0
+        self.place = Place(file, 1)
+        """Of the last event."""
 
     def document(self, events: Iterator[Any]) -> Node | None:
         root = None
@@ -160,14 +168,16 @@ class _Composer:
         if kind == "AliasEvent":
             node, size = self._anchors.get(event.anchor, (None, 0))
             if node is None:
-                raise self._error(event, t("alias '*{name}' has no anchor before it", name=event.anchor), "")
+                raise self._error(
+                    event, t("alias '*{name}' has no anchor before it", name=event.anchor), t("write the value out")
+                )
             self._grow(event, size - 1)
             return node
         if event.tag is not None:
             raise self._error(event, t("tags such as '{tag}' are not allowed", tag=event.tag), t("remove the tag"))
         place = self._place(event)
         if kind == "ScalarEvent":
-            node = Node(scalar(event.value) if event.implicit[0] else event.value, place)
+            node = Node(self._scalar(event), place)
         elif kind == "SequenceStartEvent":
             items = []
             while type(item := next(events)).__name__ != "SequenceEndEvent":
@@ -198,8 +208,20 @@ class _Composer:
             items[key] = self._node(next(events), events, depth + 1)
         return Node(items, place, keys)
 
+    def _scalar(self, event: Any) -> Any:
+        # JSON writes what lies beyond U+FFFF as two escapes; a lone half of a pair cannot be stored anywhere.
+        text = event.value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if not event.implicit[0]:
+            return text
+        if len(text) > MAX_DIGITS and _INT.fullmatch(text):
+            raise self._error(
+                event, t("a number of {count} digits", count=len(text)), t("quote it if you mean a string")
+            )
+        return scalar(text)
+
     def _grow(self, event: Any, size: int) -> None:
         self._count += size
+        self.place = self._place(event)
         if self._count > MAX_NODES:
             raise self._error(
                 event, t("more than {count} values once aliases are expanded", count=MAX_NODES), t("make it smaller")
@@ -224,87 +246,9 @@ def scalar(text: str) -> Any:
     """A plain scalar by YAML 1.2's core schema: ``1e-3`` is a number, ``no`` a string."""
     if text in _WORDS:
         return _WORDS[text]
-    if _INT.fullmatch(text):
-        if len(text) > 4_000:
-            raise ValueError(t("a number of {count} digits", count=len(text)))
+    if len(text) <= MAX_DIGITS and _INT.fullmatch(text):
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
     return float(text) if _FLOAT.fullmatch(text) else text
-
-
-# ---------------------------------------------------------------- --set
-
-_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
-
-
-def override(root: Node, path: str, value: Any, place: Place) -> Node:
-    """A tree in which `path` (``main.llm.model``, ``library.index.of[1]``) holds `value`, a Python value or a Node.
-
-    Mappings that are missing on the way are made. Raises ConfigError where the path leads through something else.
-    """
-    steps: list[str | int] = []
-    position = 0
-    while position < len(path):
-        match = _STEP.match(path, position)
-        if match is None:
-            raise ConfigError(
-                t("'{path}' is not a path", path=path), place=place, hint=t("write name.param or name[0]")
-            )
-        steps.append(match[1] if match[1] is not None else int(match[2]))
-        position = match.end()
-    new = value if isinstance(value, Node) else from_python(value, place)
-    return _put(root, steps, new, place, path)
-
-
-def _put(node: Node, steps: list[str | int], new: Node, place: Place, path: str) -> Node:
-    if not steps:
-        return new
-    step, rest = steps[0], steps[1:]
-    if isinstance(step, int):
-        if not isinstance(node.value, list) or step >= len(node.value):
-            have = len(node.value) if isinstance(node.value, list) else 0
-            raise ConfigError(
-                t("there is no item [{index}] there", index=step),
-                path=path,
-                place=place,
-                hint=t("the list has {count} items, counted from 0", count=have),
-            )
-        items = list(node.value)
-        items[step] = _put(items[step], rest, new, place, path)
-        return attrs.evolve(node, value=items)
-    mapping = {} if node.value is None else node.value
-    if not isinstance(mapping, dict):
-        raise ConfigError(
-            t("'{step}' cannot be set inside {what}", step=step, what=node.written),
-            path=path,
-            place=place,
-            hint=t("set the whole value instead"),
-        )
-    inner = _put(mapping.get(step, Node(None, place)), rest, new, place, path)
-    return Node({**mapping, step: inner}, node.place, {**node.keys, step: node.keys.get(step, place)})
-
-
-def parse_set(option: str) -> tuple[str, Node]:
-    """``path=value`` of a ``--set`` option; the value is read as YAML."""
-    path, equals, text = option.partition("=")
-    place = Place(f"--set {option}")
-    if not equals or not path:
-        raise ConfigError(t("'{option}' is not path=value", option=option), place=place, hint="--set main.k=5")
-    try:
-        node = _parse(text, place.file)
-    except DougongError as error:
-        raise ConfigError(error.message, place=place, path=path, hint=error.hint) from None
-    return path, _replaced(node or Node(None, place), place)
-
-
-def _replaced(node: Node, place: Place) -> Node:
-    """The node with every place turned into the option's: lines mean nothing on a command line."""
-    value = node.value
-    if isinstance(value, dict):
-        value = {key: _replaced(item, place) for key, item in value.items()}
-        return Node(value, place, dict.fromkeys(value, place))
-    if isinstance(value, list):
-        value = [_replaced(item, place) for item in value]
-    return Node(value, place)
 
 
 def base_folder(place: Place) -> Path:

@@ -25,6 +25,11 @@ def _chinese() -> dict[str, str]:
     return table
 
 
+def known(text: str) -> str:
+    """`text` in the user's language where it is a text of ours; as it is otherwise. Has no fields."""
+    return _chinese().get(text, text) if language() == "zh" else text
+
+
 def t(template: str, /, **values: object) -> str:
     """`template` in the user's language, its ``{fields}`` filled; a brace itself is written twice."""
     if language() == "zh":

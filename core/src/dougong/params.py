@@ -1,4 +1,4 @@
-"""Config values to the fields of an attrs class: strict, every mistake reported. Also JSON Schema out of the class.
+"""Config values to the fields of an attrs class: strict, every mistake reported.
 
 Types are taken as written: an int may stand for a float; a bool is never an int; a string is never a number.
 """
@@ -6,7 +6,6 @@ Types are taken as written: an int may stand for a float; a bool is never an int
 from __future__ import annotations
 
 import difflib
-import math
 import re
 import types
 from collections.abc import Callable, Mapping
@@ -54,29 +53,52 @@ def holds_slot(annotation: Any) -> bool:
     return slot_protocol(annotation) is not None or any(holds_slot(item) for item in get_args(annotation))
 
 
+def unwrapped(annotation: Any) -> tuple[Any, bool]:
+    """``X`` of ``X | None``, and whether None is allowed."""
+    members = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else ()
+    if types.NoneType in members and len(members) == 2:
+        return members[members[0] is types.NoneType], True
+    return annotation, types.NoneType in members
+
+
+def _textual(annotation: Any) -> bool:
+    """Whether an environment value for it stays the string that it is: a folder may be called ``2024``."""
+    if get_origin(annotation) is Literal:
+        return all(isinstance(choice, str) for choice in get_args(annotation))
+    return annotation in (str, Path)
+
+
+def _home(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~ of a user who does not exist: then it is a name
+        return Path(text)
+
+
 class Converter:
     """Nodes to Python values.
 
     Args:
         expand: replaces ``${...}`` in a string node, ``(node, path, raw)``; raw leaves environment values strings.
+            None where that was done: what a variable or another parameter holds is not looked into again.
         fill: fills a slot, ``(node, annotation, path)``; gives BROKEN after reporting what is wrong.
         problem: takes each mistake.
     """
 
     def __init__(
-        self, expand: Callable[[Node, str, bool], Node], fill: Callable[[Node, Any, str], Any], problem: Problem
+        self, expand: Callable[[Node, str, bool], Node] | None, fill: Callable[[Node, Any, str], Any], problem: Problem
     ) -> None:
         self._expand, self._fill, self._problem = expand, fill, problem
 
-    def fields(self, node: Node, cls: type, path: str) -> dict[str, Any]:
-        """Every field of `cls` from a mapping node, ``use`` aside, defaults filled in, validators called.
+    def fields(self, node: Node, cls: type, path: str, aside: str = "use") -> dict[str, Any]:
+        """Every field of `cls` from a mapping node, key `aside` left out, defaults filled in, validators called.
 
         What is wrong is reported, and BROKEN in its place.
         """
         known = fields_of(cls)
         values: dict[str, Any] = {}
         for key in node.value:
-            if key != "use" and key not in known:
+            if key != aside and key not in known:
                 close = difflib.get_close_matches(key, known, 1, 0.5)
                 hint = t("did you mean '{name}'?", name=close[0]) if close else _parameters(known)
                 self._problem(f"{path}.{key}", node.keys[key], t("unknown parameter"), hint)
@@ -89,20 +111,22 @@ class Converter:
 
     def convert(self, node: Node, annotation: Any, path: str) -> Any:
         """The value of `node` as `annotation` wants it, or BROKEN."""
+        annotation, optional = unwrapped(annotation)
+        if optional and node.value is None:
+            return None
         if slot_protocol(annotation) is not None:
             return self._fill(node, annotation, path)
-        origin, arguments = get_origin(annotation), get_args(annotation)
-        if origin in (Union, types.UnionType) and types.NoneType in arguments and len(arguments) == 2:
-            inner = arguments[0] if arguments[1] is types.NoneType else arguments[1]
-            return None if node.value is None else self.convert(node, inner, path)
         if annotation is Secret:
             return self._secret(node, path)
-        if isinstance(node.value, str) and "${" in node.value:
-            node = self._expand(node, path, annotation is str)
-            if node.value is BROKEN:
-                return BROKEN
+        if self._expand is not None and isinstance(node.value, str) and "${" in node.value:
+            node = self._expand(node, path, _textual(annotation))
+            if node.value is BROKEN or (optional and node.value is None):
+                return node.value
+            return Converter(None, self._fill, self._problem).convert(node, annotation, path)
+        origin, arguments = get_origin(annotation), get_args(annotation)
         if isinstance(node.value, Secret):
-            return self._fail(node, path, t("a secret may only go into a secret parameter"))
+            message, hint = t("a secret may only go into a secret parameter"), t("read another variable here")
+            return self._fail(node, path, message, hint, got=False)
         if origin in (Union, types.UnionType):
             return self._one_of(node, arguments, path)
         if origin in (list, tuple) or annotation in (list, tuple):
@@ -112,7 +136,7 @@ class Converter:
         if annotation is Any or annotation is object:
             return self._plain(node, path)
         if attrs.has(annotation) and isinstance(node.value, dict):
-            values = self.fields(node, annotation, path)
+            values = self.fields(node, annotation, path, "")
             return BROKEN if broken(values) else annotation(**values)
         return self._scalar(node, annotation, path)
 
@@ -130,8 +154,8 @@ class Converter:
             return self._fail(node, path, t("expected one of {choices}", choices=wanted), hint)
         if annotation is float and type(value) is int:
             return float(value)
-        if annotation is Path and isinstance(value, str):
-            return base_folder(node.place) / Path(value).expanduser()
+        if annotation is Path and isinstance(value, str) and "\0" not in value:
+            return base_folder(node.place) / _home(value)
         if type(value) is annotation if annotation in _NAMES else isinstance(value, annotation):
             return value
         hint = ""
@@ -184,7 +208,7 @@ class Converter:
     def _secret(self, node: Node, path: str) -> Any:
         if isinstance(node.value, Secret):
             return node.value
-        if isinstance(node.value, str) and _WHOLE.fullmatch(node.value):
+        if self._expand is not None and isinstance(node.value, str) and _WHOLE.fullmatch(node.value):
             value = self._expand(node, path, True).value
             if isinstance(value, Secret) or value is BROKEN:
                 return value
@@ -212,7 +236,7 @@ class Converter:
             isinstance(default, (list, tuple)) and any(isinstance(i, Use) for i in default)
         ):
             return self.convert(from_python(default, node.place), field.type, path)
-        return default
+        return base_folder(node.place) / default if isinstance(default, Path) else default
 
     def _validate(
         self, known: Mapping[str, attrs.Attribute[Any]], node: Node, values: dict[str, Any], path: str
@@ -224,14 +248,16 @@ class Converter:
                 continue
             try:
                 field.validator(instance, field, values[name])
-            except AttributeError:
-                if not broken(values):
-                    raise
-            except (ValueError, TypeError) as wrong:
+            except Exception as wrong:
+                if isinstance(wrong, AttributeError) and broken(values):
+                    continue  # it reads a field whose mistake was reported
                 item = node.value.get(name)
                 message, _, hint = str(wrong.args[0] if wrong.args else wrong).partition("; ")
+                if not isinstance(wrong, (ValueError, TypeError)):
+                    message, hint = t("its validator fails: {reason}", reason=repr(wrong)), t("tell its author")
                 self._problem(f"{path}.{name}", item.place if item else node.place, message, hint)
                 values[name] = BROKEN
+                del instance.__dict__[name]  # fields that are judged by this one wait until it is right
 
     def _fail(self, node: Node, path: str, message: str, hint: str = "", *, got: bool = True) -> Any:
         if got:
@@ -253,52 +279,3 @@ def _parameters(known: Mapping[str, Any]) -> str:
     if not known:
         return t("it has no parameters")
     return t("parameters are {names}", names=", ".join(known))
-
-
-# ---------------------------------------------------------------- JSON Schema
-
-
-def schema(cls: type, use: str) -> dict[str, Any]:
-    """JSON Schema (2020-12) of ``{use: ..., ...}`` for a params class; slots refer to ``#/$defs/<kind>``."""
-    known = fields_of(cls)
-    required = [name for name, field in known.items() if field.default is attrs.NOTHING]
-    return {
-        "type": "object",
-        "properties": {"use": {"const": use}, **{name: _property(field) for name, field in known.items()}},
-        "required": ["use", *required],
-        "additionalProperties": False,
-    }
-
-
-def _property(field: attrs.Attribute[Any]) -> dict[str, Any]:
-    found = _type(field.type)
-    if not holds_slot(field.type):
-        found = {"anyOf": [found, {"type": "string", "pattern": r"\$\{"}]}
-    default = field.default
-    if isinstance(default, (bool, int, float, str)) and not (isinstance(default, float) and not math.isfinite(default)):
-        found["default"] = default
-    return found
-
-
-def _type(annotation: Any) -> dict[str, Any]:
-    protocol = slot_protocol(annotation)
-    if protocol is not None:
-        return {"$ref": f"#/$defs/{kind_of(protocol)}"}
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin in (Union, types.UnionType):
-        return {"anyOf": [_type(item) for item in arguments]}
-    if origin is Literal:
-        return {"enum": list(arguments)}
-    if origin in (list, tuple) or annotation in (list, tuple):
-        return {"type": "array", **({"items": _type(arguments[0])} if arguments else {})}
-    if origin in (dict, Mapping) or annotation in (dict, Mapping):
-        return {"type": "object", **({"additionalProperties": _type(arguments[1])} if arguments else {})}
-    if isinstance(annotation, type) and attrs.has(annotation):
-        inner = fields_of(annotation)
-        return {
-            "type": "object",
-            "properties": {name: _property(field) for name, field in inner.items()},
-            "additionalProperties": False,
-        }
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", Path: "string", type(None): "null"}
-    return {"type": names[annotation]} if annotation in names else {}

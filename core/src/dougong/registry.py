@@ -11,8 +11,8 @@ import threading
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 import attrs
 import pluggy
@@ -22,6 +22,7 @@ from dougong.discovery import GROUP, Entry, discover
 from dougong.errors import PluginError
 from dougong.kinds import KINDS, kind_of
 from dougong.messages import t
+from dougong.params import fields_of, holds_slot
 from dougong.technique import Technique
 
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -56,7 +57,7 @@ class Registry:
         self.entries = list(discover() if entries is None else entries)
         self._lock = threading.RLock()
         self._loaded: dict[tuple[str, str], Loaded] = {}
-        self._failed: dict[tuple[str, str], PluginError] = {}
+        self._failed: dict[tuple[str, str], BaseException] = {}
         self._declared: list[tuple[str, Any]] = []
         self._manager = pluggy.PluginManager("dougong")
         self._manager.add_hookspecs(hookspecs)
@@ -78,7 +79,7 @@ class Registry:
         Raises PluginError: not installed, of another API version, declared twice, or broken.
         """
         distribution, _, full = use.rpartition(":")
-        if kind is None or full.partition(".")[0] in KINDS:
+        if kind is None or "." in full:
             named, _, short = full.partition(".")
         else:
             named, short = kind, full
@@ -131,7 +132,7 @@ class Registry:
             if key not in self._loaded:
                 module_key = (entry.distribution, entry.module)
                 if module_key in self._failed:
-                    raise self._failed[module_key]
+                    raise _broken(entry, self._failed[module_key])
                 try:
                     module = importlib.import_module(entry.module)
                     techniques = self._register(module, entry.module)
@@ -140,13 +141,13 @@ class Registry:
                     raise
                 except BaseException as reason:  # a plugin may even call sys.exit while it is imported
                     self._forget(entry.module)
-                    self._failed[module_key] = _broken(entry, reason)
-                    raise self._failed[module_key] from reason
+                    self._failed[module_key] = reason
+                    raise _broken(entry, reason) from reason
                 self._commit(entry, techniques)
             return self._loaded[key]
 
     def _load_file(self, file: Path) -> None:
-        name = f"dougong_local_{file.stem}"
+        name = "dougong_local_" + re.sub(r"\W", "_", file.stem)
         entry = Entry(GROUP, "", name, str(file), "")
         try:
             spec = importlib.util.spec_from_file_location(name, file)
@@ -182,7 +183,7 @@ class Registry:
         except pluggy.PluginValidationError:
             hooks = [hook for hook in vars(module) if hook.startswith("dougong_")]
             known = [name for name in vars(hookspecs) if name.startswith("dougong_")]
-            wrong = next(hook for hook in hooks if hook not in known)
+            wrong = next((hook for hook in hooks if hook not in known), "")
             close = difflib.get_close_matches(wrong, known, 1)
             raise TypeError(
                 t("there is no hook '{hook}'", hook=wrong)
@@ -238,6 +239,14 @@ def _check(kind: str, technique: Any) -> None:
         raise TypeError(t("the params of {name} are not an attrs class", name=technique.name))
     if not _FACTORY.fullmatch(technique.factory):
         raise TypeError(t("the factory of {name} is not written 'module:name'", name=technique.name))
+    for field in fields_of(technique.params).values():  # raises NameError for a type that is not there at run time
+        if field.name == "use" or getattr(field.default, "takes_self", False):
+            raise TypeError(t("parameter '{field}' of {name} cannot be set by a config", field=field.name,
+                              name=technique.name))  # fmt: skip
+        members = get_args(field.type) if get_origin(field.type) in (Union, UnionType) else ()
+        if holds_slot(field.type) and len([member for member in members if member is not NoneType]) > 1:
+            raise TypeError(t("parameter '{field}' of {name} is a slot and something else", field=field.name,
+                              name=technique.name))  # fmt: skip
     if technique.protocol is not None and kind_of(technique.protocol) != kind:
         raise TypeError(t("the protocol of {name} does not narrow kind {kind}", name=technique.name, kind=kind))
 

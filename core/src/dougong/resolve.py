@@ -4,71 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import attrs
 
-from dougong.config import Node, from_python, scalar
+from dougong.config import MAX_DEPTH, Node, from_python, scalar
 from dougong.errors import ConfigError, DougongError, Place, PluginError
 from dougong.kinds import Builder, Middleware, kind_of, protocol_members
 from dougong.messages import t
-from dougong.params import BROKEN, Converter, fields_of, slot_protocol
+from dougong.params import BROKEN, Converter, fields_of, holds_slot, slot_protocol, unwrapped
+from dougong.plan import Document, Fresh, Given, Plan, Ref
 from dougong.registry import Loaded, Registry
 from dougong.technique import Use
-from dougong.types import Secret
 
 _NAME = re.compile(r"[^\W\d][\w-]*")
 _HOLE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
 _MAX_TEXT = 64 * 1024
-
-
-@attrs.frozen(eq=False)
-class Ref:
-    """A slot filled by what the document calls `name`."""
-
-    name: str
-    path: str
-    place: Place
-    protocol: type
-
-
-@attrs.frozen(eq=False)
-class Plan:
-    """A technique that is checked and can be built.
-
-    Attributes:
-        values: its params; in a slot's place a `Plan`, `Ref` or `Given`, or a `Fresh` of one.
-        node: as written, for the lock and for `show`.
-    """
-
-    path: str
-    node: Node
-    loaded: Loaded
-    values: Mapping[str, Any]
-
-
-@attrs.frozen(eq=False)
-class Given:
-    """An object handed over from Python."""
-
-    value: Any
-
-
-@attrs.frozen(eq=False)
-class Fresh:
-    """A ``Builder`` slot: `part` is built anew at each call, a `Ref` once."""
-
-    part: Plan | Ref | Given
-
-
-@attrs.frozen(eq=False)
-class Document:
-    """A checked config: top-level names, and the middleware, outermost first."""
-
-    plans: Mapping[str, Plan]
-    middleware: tuple[Plan | Ref | Given, ...]
 
 
 def resolve(tree: Node, registry: Registry) -> Document:
@@ -98,9 +51,10 @@ class _Resolver:
             elif (plan := self._plan(node, None, name)) is not BROKEN:
                 plans[name] = plan
         self._check_refs(plans)
-        if self._problems:
-            self._problems.sort(key=lambda p: (p.place.file, p.place.line, p.place.column) if p.place else ("", 0, 0))
-            raise ConfigError(self._problems)
+        if self._problems:  # a value that others copy is looked at more than once
+            problems = list({(p.path, p.place, p.message): p for p in self._problems}.values())
+            problems.sort(key=lambda p: (p.place.file, p.place.line, p.place.column) if p.place else ("", 0, 0))
+            raise ConfigError(problems)
         return Document(plans, tuple(middleware))
 
     # ------------------------------------------------------------ techniques and slots
@@ -120,7 +74,8 @@ class _Resolver:
         if not isinstance(use.value, str):
             if use.value is BROKEN:
                 return BROKEN
-            return self._problem(path, use.place, t("'use' names a technique, got {what}", what=use.written), "")
+            message = t("'use' names a technique, got {what}", what=use.written)
+            return self._problem(path, use.place, message, t("write {{use: NAME, ...}}"))
         try:
             loaded = self._registry.find(use.value, kind)
         except PluginError as error:
@@ -153,7 +108,8 @@ class _Resolver:
         protocol = slot_protocol(annotation)
         assert protocol is not None
         if get_origin(annotation) is Builder:
-            part = self._fill(node, protocol, path) if not callable(node.value) else Given(node.value)
+            given = callable(node.value)
+            part = Given(node.value, path, protocol) if given else self._fill(node, protocol, path)
             return part if part is BROKEN else Fresh(part)
         if isinstance(node.value, dict) and "ref" in node.value:
             return self._ref(node, protocol, path)
@@ -163,8 +119,8 @@ class _Resolver:
         if lacking:
             message = t("{what} is no {protocol}: it lacks {names}",
                         what=node.written, protocol=protocol.__name__, names=", ".join(lacking))  # fmt: skip
-            return self._problem(path, node.place, message, "")
-        return Given(node.value)
+            return self._problem(path, node.place, message, t("hand over an object that has them"))
+        return Given(node.value, path, protocol)
 
     def _ref(self, node: Node, protocol: type, path: str) -> Any:
         name = node.value["ref"].value
@@ -209,7 +165,7 @@ class _Resolver:
         text: str = node.value
         whole = _HOLE.fullmatch(text)
         if whole is not None and whole[1] is not None:
-            return attrs.evolve(node, value=self._hole(whole[1], node, path, raw))
+            return from_python(self._hole(whole[1], node, path, raw), node.place)
         parts: list[str] = []
         end = 0
         for match in _HOLE.finditer(text):
@@ -219,13 +175,15 @@ class _Resolver:
             if not isinstance(value, (str, int, float, Path)):
                 what = attrs.evolve(node, value=value).written
                 message = t("{what} cannot stand inside a string", what=what)
-                return attrs.evolve(node, value=self._problem(path, node.place, message, ""))
-            parts += text[end : match.start()], str(value)
+                hint = t("only strings, numbers and paths can; copy it by '${{name.param}}' alone")
+                return attrs.evolve(node, value=self._problem(path, node.place, message, hint))
+            parts += text[end : match.start()], _spelt(value)
             end = match.end()
         joined = "".join([*parts, text[end:]])
         if len(joined) > _MAX_TEXT:
             message = t("longer than {count} characters once filled in", count=_MAX_TEXT)
-            return attrs.evolve(node, value=self._problem(path, node.place, message, ""))
+            hint = t("keep data in files of their own")
+            return attrs.evolve(node, value=self._problem(path, node.place, message, hint))
         return attrs.evolve(node, value=joined)
 
     def _hole(self, inside: str, node: Node, path: str, raw: bool) -> Any:
@@ -243,7 +201,11 @@ class _Resolver:
         if target not in self._known:
             if target in self._asked:
                 around = " -> ".join([*self._asked[self._asked.index(target) :], target])
-                return self._problem(path, node.place, t("a cycle of values: {names}", names=around), "")
+                message = t("a cycle of values: {names}", names=around)
+                return self._problem(path, node.place, message, t("write one of them out"))
+            if len(self._asked) > MAX_DEPTH:
+                message = t("nested deeper than {depth}", depth=MAX_DEPTH)
+                return self._problem(path, node.place, message, t("write one of them out"))
             self._asked.append(target)
             try:
                 self._known[target] = self._find_value(target, node, path)
@@ -254,45 +216,68 @@ class _Resolver:
     def _find_value(self, target: str, node: Node, path: str) -> Any:
         steps = re.findall(r"[^.\[\]]+", target)
         here: Node | None = self._tree.value.get(steps[0]) if steps else None
-        annotation: Any = None
-        silent = Converter(self._expand, self._fill, lambda *problem: BROKEN)  # its own place reports the mistake
+        annotation: Any = None  # None where a technique of any kind may stand
+        owner: list[Loaded] = []
+        written = True
         for step in steps[1:]:
-            if here is not None and isinstance(here.value, dict) and "ref" in here.value:
-                here, annotation = self._tree.value.get(here.value["ref"].value), None
+            if here is not None and isinstance(here.value, dict) and "ref" in here.value and _is_slot(annotation):
+                name = here.value["ref"].value
+                here, annotation = self._tree.value.get(name) if isinstance(name, str) else None, None
             if here is None:
                 break
-            if isinstance(here.value, dict) and "use" in here.value:
-                protocol = slot_protocol(annotation)
-                try:
-                    loaded = self._registry.find(str(here.value["use"].value), kind_of(protocol) if protocol else None)
-                except PluginError:
+            cls = annotation
+            if isinstance(here.value, dict) and "use" in here.value and _is_slot(annotation):
+                found = self._technique(here, annotation)
+                if found is None:
                     return BROKEN
-                field = fields_of(loaded.technique.params).get(step)
-                if field is None:
-                    here = None
-                    break
-                annotation = field.type
-                default: Any = field.default
-                if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-                    default = default.factory()
-                if step in here.value:
-                    here = here.value[step]
-                elif default is attrs.NOTHING:
-                    return BROKEN
-                else:
-                    here = from_python(default, here.place)
-            else:
+                owner, cls = [found], found.technique.params
+            if not (isinstance(cls, type) and attrs.has(cls) and isinstance(here.value, dict)):
                 annotation = get_args(annotation)[-1] if get_args(annotation) else Any
                 here = _child(here, step)
+                continue
+            field = fields_of(cls).get(step)
+            if field is None:
+                here = None
+                break
+            annotation = unwrapped(field.type)[0]
+            if step in here.value:
+                here = here.value[step]
+            elif field.default is attrs.NOTHING:
+                return BROKEN
+            else:
+                default: Any = field.default
+                here = from_python(default.factory() if isinstance(default, attrs.Factory) else default, here.place)  # type: ignore[arg-type]
+                written = False
         if here is None or len(steps) < 2:
             message = t("there is no value '{name}'", name=target)
             return self._problem(path, node.place, message, t("write ${{name.param}} or ${{env:NAME}}"))
-        if slot_protocol(annotation) is not None or isinstance(here.value, Use):
+        if holds_slot(annotation) or isinstance(here.value, Use):
             return self._problem(path, node.place, t("'{name}' is a technique", name=target), t("write {{ref: NAME}}"))
-        return silent.convert(here, annotation, target)
+        # Its own place reports a mistake; a default is taken as it is, without holes.
+        silent = Converter(self._expand if written else None, self._fill, lambda *problem: BROKEN)
+        self._owner += owner
+        try:
+            return None if here.value is None else silent.convert(here, annotation, target)
+        finally:
+            del self._owner[len(self._owner) - len(owner) :]
+
+    def _technique(self, node: Node, annotation: Any) -> Loaded | None:
+        """The technique of ``{use: ...}``; None where there is none, which its own place reports."""
+        before = len(self._problems)
+        use = node.value["use"]
+        if isinstance(use.value, str) and "${" in use.value:
+            use = self._expand(use, "", True)
+            del self._problems[before:]
+        protocol = slot_protocol(annotation)
+        try:
+            return self._registry.find(str(use.value), kind_of(protocol) if protocol else None)
+        except PluginError:
+            return None
 
     def _problem(self, path: str, place: Place, message: str, hint: str) -> Any:
         owner = self._owner[-1] if self._owner else None
+        if owner and not hint:
+            hint = t("see 'dougong plugins {name}'", name=owner.name)
         self._problems.append(
             DougongError(
                 message,
@@ -306,73 +291,23 @@ class _Resolver:
         return BROKEN
 
 
+def _spelt(value: str | int | float | Path) -> str:
+    """A value inside a string. A path is made absolute: where the string is read, its start is not known."""
+    if isinstance(value, Path):
+        return str(value.absolute())
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _is_slot(annotation: Any) -> bool:
+    return annotation is None or slot_protocol(annotation) is not None
+
+
 def _child(node: Node, step: str) -> Node | None:
     if isinstance(node.value, dict):
         return node.value.get(step)
     if isinstance(node.value, list) and step.isdigit() and int(step) < len(node.value):
         item: Node = node.value[int(step)]
         return item
+    if attrs.has(type(node.value)) and step in fields_of(type(node.value)):
+        return Node(getattr(node.value, step), node.place)
     return None
-
-
-# ---------------------------------------------------------------- a plan as data
-
-
-def described(plan: Plan, document: Document | None = None) -> dict[str, Any]:
-    """A plan as ``{use: full.name, ...}`` with every default; refs are followed where `document` is given.
-
-    Secrets show as ``***``; paths as they would be written beside the config.
-    """
-    return {
-        "use": plan.loaded.name,
-        **{name: _data(value, plan, document) for name, value in plan.values.items()},
-    }
-
-
-def _data(value: Any, plan: Plan, document: Document | None) -> Any:
-    if isinstance(value, Fresh):
-        return _data(value.part, plan, document)
-    if isinstance(value, Plan):
-        return described(value, document)
-    if isinstance(value, Ref):
-        return {"ref": value.name} if document is None else described(document.plans[value.name], document)
-    if isinstance(value, Given):
-        from dougong.assemble import origin  # the other way round it is the builder that needs plans
-
-        built = origin(value.value)
-        cls = type(value.value)
-        return dict(built.params) if built else {"object": f"{cls.__module__}.{cls.__qualname__}"}
-    if isinstance(value, Mapping):
-        return {key: _data(item, plan, document) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_data(item, plan, document) for item in value]
-    if isinstance(value, Path):
-        folder = Path(plan.node.place.file).parent
-        return (value.relative_to(folder) if value.is_relative_to(folder) else value).as_posix()
-    if isinstance(value, Secret):
-        return "***"
-    return _data(attrs.asdict(value, recurse=False), plan, document) if attrs.has(type(value)) else value
-
-
-def walk(plan: Plan, document: Document | None = None) -> Iterator[Plan]:
-    """A plan and the plans it needs; refs are followed where `document` is given."""
-    yield plan
-    for part in _flat(list(plan.values.values())):
-        if isinstance(part, Ref) and document is not None:
-            part = document.plans[part.name]
-        if isinstance(part, Plan):
-            yield from walk(part, document)
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    """What stands in a param, out of its lists, mappings and builders."""
-    if isinstance(value, Fresh):
-        yield value.part
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _flat(item)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _flat(item)
-    else:
-        yield value

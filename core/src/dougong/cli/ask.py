@@ -27,8 +27,9 @@ def command(path: Path, question: str, sets: tuple[str, ...], print_config: bool
     folder, never beside the documents. Nothing leaves the machine.
     """
     from dougong.assemble import Assembly, installed
-    from dougong.config import from_python, override, parse_set
+    from dougong.config import from_python
     from dougong.errors import LoadError, Place
+    from dougong.overrides import override, parse_set
 
     if not path.exists():
         raise LoadError(t("there is no such file or folder"), place=Place(str(path)), hint=t("check the path"))

@@ -7,6 +7,8 @@ import platform
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -49,22 +51,31 @@ def command(as_json: bool) -> None:
 
 def _plugins() -> tuple[int, list[dict[str, Any]]]:
     """How many techniques load, and what is wrong with the others."""
+    from dougong.cli import load_command
+    from dougong.discovery import COMMANDS
     from dougong.errors import PluginError
+    from dougong.kinds import KINDS
     from dougong.registry import Registry
 
     registry = Registry()
     good = 0
     problems: list[dict[str, Any]] = []
-    for name in sorted({entry.name for entry in registry.entries if not entry.group.startswith("dougong.commands")}):
+    loads: dict[str, Callable[[], object]] = {}
+    for entry in registry.entries:
+        if entry.group == COMMANDS:
+            loads[entry.name] = partial(load_command, entry)
+        elif entry.group.startswith("dougong.v"):
+            loads[entry.name] = partial(registry.find, entry.name)
+    for name, load in sorted(loads.items()):
         start = time.perf_counter()
         try:
-            registry.find(name)
+            load()
         except PluginError as error:
             where = error.distribution and f" ({error.distribution})"
             problems.append({"what": f"{name}{where}: {error.message}", "cure": error.hint})
             continue
         seconds = time.perf_counter() - start
-        good += 1
+        good += name.partition(".")[0] in KINDS
         if seconds > SLOW:
             what = t("{name} took {seconds:.1f} s to import", name=name, seconds=seconds)
             problems.append({"what": what, "cure": t("tell its author")})

@@ -52,7 +52,8 @@ def open_assembly(config: Path, sets: Sequence[str], plugins: Sequence[str], loc
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    click.echo(json.dumps(value, ensure_ascii=not readable, indent=2, default=str))
 
 
 def width(text: str) -> int:

@@ -25,30 +25,39 @@ def command(name: str, as_json: bool) -> None:
         return
     entries = [entry for entry in discover() if name in ("", entry.kind)]
     twice = Counter((entry.name, entry.group) for entry in entries)
-    rows = [(entry, _state(entry, twice[entry.name, entry.group])) for entry in entries]
+    states = [_state(entry, twice[entry.name, entry.group]) for entry in entries]
     if as_json:
-        print_json([{**entry._asdict(), "state": state} for entry, state in rows])
+        print_json([{**entry._asdict(), "state": state} for entry, state in zip(entries, states, strict=True)])
         return
-    if not rows:
+    if not entries:
         click.echo(t("no {name} is installed", name=name or "technique"), err=True)
         return
-    for line in table([(entry.name, entry.origin, "" if state == "ok" else state) for entry, state in rows]):
+    words = [_words(e, state, twice[e.name, e.group]) for e, state in zip(entries, states, strict=True)]
+    for line in table([(entry.name, entry.origin, word) for entry, word in zip(entries, words, strict=True)]):
         click.echo(line)
 
 
 def _state(entry: Entry, count: int) -> str:
+    """``ok``, ``incompatible`` (of another API version) or ``ambiguous`` (declared by several distributions)."""
     if entry.group not in (GROUP, COMMANDS):
+        return "incompatible"
+    return "ambiguous" if count > 1 else "ok"
+
+
+def _words(entry: Entry, state: str, count: int) -> str:
+    if state == "incompatible":
         return t("incompatible: made for {group}", group=entry.group)
-    if count > 1:
+    if state == "ambiguous":
         return t("declared by {count} distributions; choose by 'use: distribution:name'", count=count)
-    return "ok"
+    return ""
 
 
 def _describe(name: str, as_json: bool) -> None:
     import inspect
 
-    from dougong.params import fields_of, schema
+    from dougong.params import fields_of
     from dougong.registry import Registry
+    from dougong.schema import schema
 
     loaded = Registry().find(name)
     technique = loaded.technique

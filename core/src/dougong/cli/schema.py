@@ -30,8 +30,8 @@ def config_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a config; a broken plugin is left out, and named on stderr."""
     from dougong.errors import PluginError
     from dougong.kinds import KINDS
-    from dougong.params import schema
     from dougong.registry import Registry
+    from dougong.schema import schema
 
     registry = Registry()
     kinds: dict[str, Any] = {}

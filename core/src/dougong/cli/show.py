@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,26 +49,43 @@ def command(
 
 
 def resolved(assembly: Assembly) -> dict[str, Any]:
-    """The whole document as data, every default written out."""
-    from dougong.resolve import Plan, Ref, described
+    """The whole document as data, every default written out: a config again, beside the one it came from."""
+    from dougong.plan import Plan, Ref, described
 
-    data: dict[str, Any] = {name: described(plan) for name, plan in assembly.document.plans.items()}
+    def one(plan: Plan) -> dict[str, Any]:
+        return _loadable(described(plan), plan.node)  # type: ignore[no-any-return]
+
+    data: dict[str, Any] = {name: one(plan) for name, plan in assembly.document.plans.items()}
     layers = [
-        described(part) if isinstance(part, Plan) else {"ref": part.name}
+        one(part) if isinstance(part, Plan) else {"ref": part.name}
         for part in assembly.document.middleware
         if isinstance(part, (Plan, Ref))
     ]
     return {**data, "middleware": layers} if layers else data
 
 
+def _loadable(value: Any, written: Any) -> Any:
+    """`value` as one would write it: a secret as where it is read from, and ``${`` that is meant as such."""
+    if isinstance(value, dict):
+        return {key: _loadable(item, _inside(written, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_loadable(item, _inside(written, index)) for index, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    source = getattr(written, "value", None)
+    if value == "***" and isinstance(source, str) and source.startswith("${"):
+        return source
+    return value.replace("${", "$${")
+
+
 def _tree(name: str, value: Any, written: Any, origins: dict[str, str], indent: str = "") -> Iterator[str]:
     """A line a technique; below it the params that the config sets, then its slots."""
-    if isinstance(value, dict) and "ref" in value:
-        yield f"{indent}{name} -> {value['ref']}"
-    elif isinstance(value, list):
+    if isinstance(value, list):
         for index, item in enumerate(value):
             yield from _tree(f"{name}[{index}]", item, _inside(written, index), origins, indent)
-    elif isinstance(value, dict) and "use" in value:
+    elif "ref" in value:
+        yield f"{indent}{name} -> {value['ref']}"
+    elif "use" in value:
         yield f"{indent}{name}: {value['use']}  ({origins.get(value['use'], '')})"
         for key, item in value.items():
             inner = _inside(written, key)
@@ -75,6 +93,9 @@ def _tree(name: str, value: Any, written: Any, origins: dict[str, str], indent: 
                 yield from _tree(key, item, inner, origins, indent + "  ")
             elif key != "use" and inner is not None:
                 yield f"{indent}  {key} = {item}"
+    else:
+        for key, item in value.items():
+            yield from _tree(f"{name}.{key}", item, _inside(written, key), origins, indent)
 
 
 def _inside(written: Any, key: str | int) -> Any:
@@ -85,27 +106,46 @@ def _inside(written: Any, key: str | int) -> Any:
 
 
 def _is_technique(value: Any) -> bool:
+    """Whether `value` fills a slot, or a list or mapping of them."""
     if isinstance(value, list):
         return bool(value) and all(_is_technique(item) for item in value)
-    return isinstance(value, dict) and ("use" in value or "ref" in value)
+    if not isinstance(value, dict):
+        return False
+    return "use" in value or "ref" in value or (bool(value) and all(_is_technique(item) for item in value.values()))
 
 
 def _graph(data: dict[str, Any]) -> Iterator[str]:
+    """Mermaid. Nodes are numbered: not every name is an id there ('end', Chinese, a dash)."""
+    nodes = {name: f"n{index}" for index, name in enumerate(data)}
+    count = itertools.count(len(nodes))
+
+    def draw(node: str, label: str, value: dict[str, Any]) -> Iterator[str]:
+        yield f'  {node}["{label}"]'
+        for key, item in value.items():
+            for edge, part in _parts(key, item) if _is_technique(item) else ():
+                if "ref" in part:
+                    yield f'  {node} -->|"{edge}"| {nodes.get(part["ref"], node)}'
+                else:
+                    inner = f"n{next(count)}"
+                    yield from draw(inner, part["use"], part)
+                    yield f'  {node} -->|"{edge}"| {inner}'
+
     yield "graph TD"
     for name, value in data.items():
-        for index, item in enumerate(value) if isinstance(value, list) else [("", value)]:
-            yield from _edges(f"{name}{index}", item)
+        if isinstance(value, list):  # middleware
+            yield f'  {nodes[name]}["{name}"]'
+            yield from list(draw(nodes[name], name, {name: value}))[1:]
+        else:
+            yield from draw(nodes[name], f"{name}: {value['use']}", value)
 
 
-def _edges(node: str, value: dict[str, Any]) -> Iterator[str]:
-    if "use" not in value:
-        return
-    yield f'  {node}["{value["use"]}"]'
-    for key, item in value.items():
-        for index, part in enumerate(item) if isinstance(item, list) else [("", item)]:
-            if isinstance(part, dict) and "ref" in part:
-                yield f"  {node} -->|{key}| {part['ref']}"
-            elif isinstance(part, dict) and "use" in part:
-                inner = f"{node}_{key}{index}"
-                yield from _edges(inner, part)
-                yield f"  {node} -->|{key}| {inner}"
+def _parts(name: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The techniques in a slot, or in a list or mapping of slots, each with its place in it."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _parts(f"{name}[{index}]", item)
+    elif "use" in value or "ref" in value:
+        yield name, value
+    else:
+        for key, item in value.items():
+            yield from _parts(f"{name}.{key}", item)

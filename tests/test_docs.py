@@ -1,0 +1,106 @@
+"""The documentation shows files that exist, protocols as they are, and recipes that are right."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import dougong
+import pytest
+from dougong import kinds
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+RECIPES = sorted(DOCS.glob("recipes/*.yaml"))
+SHOWN = [
+    (page, title, body)
+    for page in PAGES
+    for title, body in re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', page.read_text("utf-8"), re.M | re.S)
+]
+
+
+def methods(tree: ast.AST) -> dict[str, str]:
+    """Members of the classes in `tree`, as code without docstrings."""
+    found = {}
+    for cls in ast.walk(tree):
+        if isinstance(cls, ast.ClassDef):
+            bases = ", ".join(map(ast.unparse, cls.bases))
+            for item in cls.body:
+                if isinstance(item, ast.FunctionDef):
+                    found[f"{cls.name}({bases}).{item.name}"] = (
+                        f"{ast.unparse(item.args)} -> {ast.unparse(item.returns)}"
+                    )
+                elif isinstance(item, ast.AnnAssign):
+                    found[f"{cls.name}({bases}).{ast.unparse(item.target)}"] = ast.unparse(item.annotation)
+    return found
+
+
+@pytest.mark.parametrize(("page", "title", "body"), SHOWN, ids=[f"{p.stem}-{t}" for p, t, _ in SHOWN])
+def test_a_titled_block_is_the_file_it_names(page: Path, title: str, body: str) -> None:
+    assert body == (ROOT / title).read_text("utf-8")
+
+
+def test_the_kinds_page_shows_every_protocol_as_it_is() -> None:
+    text = (DOCS / "kinds.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(class .*?)^```$", text, re.M | re.S)
+    shown = {name: code for block in blocks for name, code in methods(ast.parse(block)).items()}
+    source = methods(ast.parse(Path(kinds.__file__).read_text("utf-8")))
+    assert shown == {name: code for name, code in source.items() if not name.startswith("Builder")}
+    assert all(f"(#{kind})" in text for kind in kinds.KINDS)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_a_recipe_is_right(recipe: Path) -> None:
+    assert list(dougong.load(recipe).plans())
+
+
+@pytest.mark.parametrize("name", ["rag.yaml", "scripted.yaml"])
+def test_a_recipe_that_runs_gives_a_cited_answer(name: str, tmp_path: Path) -> None:
+    with dougong.load(DOCS / "recipes" / name, set={"library.path": str(tmp_path / "library")}) as assembly:
+        assembly["library"].sync()
+        answer = assembly.run("When was the Yingzao Fashi printed?")
+    assert "1103" in answer.citations[0].quote
+    assert answer.citations[0].source.endswith("dougong-bracket.md")
+
+
+def test_the_example_plugin_runs_from_its_file(tmp_path: Path) -> None:
+    config, plugin = DOCS / "examples" / "paragraphs.yaml", DOCS / "examples" / "paragraphs.py"
+    with dougong.load(config, plugins=[plugin], set={"library.path": str(tmp_path / "library")}) as assembly:
+        assembly["library"].sync()
+        assert "1103" in assembly["library"].search("Yingzao Fashi printed", k=1)[0].chunk.text
+
+
+def test_the_wrong_example_has_the_mistakes_that_the_page_tells() -> None:
+    with pytest.raises(dougong.ConfigError) as caught:
+        dougong.load(DOCS / "examples" / "wrong.yaml")
+    told = (DOCS / "config.md").read_text("utf-8")
+    for problem in caught.value.problems:
+        assert f"wrong.yaml:{problem.place.line}  {problem.path}: " in told
+
+
+# ---------------------------------------------------------------- examples/corpus
+
+
+def test_every_example_question_has_its_answer_in_one_place() -> None:
+    questions = YAML(typ="safe", pure=True).load(ROOT / "examples" / "questions.yaml")
+    for language in ("en", "zh"):
+        assert len(questions["demo"][language]) == 3
+        for case in questions["more"][language]:
+            text = (ROOT / "examples" / "corpus" / case["file"]).read_text("utf-8")
+            assert text.count(case["contains"]) == 1, case
+
+
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "examples" / "corpus").rglob("*.md")), ids=lambda p: f"{p.parent.name}-{p.stem}"
+)
+def test_a_page_of_the_corpus_has_a_title_sections_and_a_readable_size(page: Path) -> None:
+    text = page.read_text("utf-8")
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    assert len(re.findall(r"^# ", prose, re.M)) == 1
+    assert text.startswith("# ")
+    assert 3 <= len(re.findall(r"^## ", prose, re.M)) <= 8
+    size = len(text.split()) if page.parent.name == "en" else len(re.sub(r"\s", "", text))
+    assert (450 if page.parent.name == "en" else 800) <= size <= (800 if page.parent.name == "en" else 1400)
