@@ -28,7 +28,7 @@ lint: setup
 demo: $(VENV)/demo  ## six questions over the documents in examples/corpus; no torch, no key, no network after the install
 	$(BIN)/python examples/demo.py
 
-bench: setup  ## every figure of README and docs; DOUGONG_DATA names the folder of public data
+bench: setup $(VENV)/peers  ## every figure of README and docs; DOUGONG_DATA names the folder of public data
 	@for file in $(BENCHMARKS); do echo "# $$file" >&2; $(BIN)/python $$file || exit 1; done
 
 docs: setup
@@ -50,4 +50,8 @@ $(VENV)/demo: constraints.txt $(addsuffix /pyproject.toml,$(DEMO)) | $(BIN)/pip
 $(VENV)/everything: constraints.txt requirements-dev.txt $(addsuffix pyproject.toml,core/ analyzer/ $(PLUGINS)) | $(BIN)/pip
 	$(PIP) hatchling editables torch
 	$(PIP) --no-build-isolation --requirement requirements-dev.txt $(addprefix --editable ,$(EVERYTHING))
+	@touch $@
+
+$(VENV)/peers: requirements-bench.txt | $(VENV)/everything
+	$(PIP) --requirement requirements-bench.txt
 	@touch $@

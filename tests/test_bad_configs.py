@@ -1,4 +1,6 @@
-"""Bad configs, through the real command: each gives place, path, reason and cure, exit code 2, and never a traceback."""
+"""Bad configs, through the real command: each gives place, path, reason and cure, exit code 2, never a traceback."""
+
+# ruff: noqa: E501 -- a case is a line
 
 from __future__ import annotations
 
@@ -10,7 +12,6 @@ from typing import Any
 
 import attrs
 import pytest
-
 from dougong import messages
 from dougong.cli import main
 

@@ -1,4 +1,4 @@
-"""Broken plugins hurt nobody but the config that names them: seen through the real command, in processes of their own."""
+"""Broken plugins hurt nobody but the config that names them: seen through the real command."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """The command line: help in two languages, JSON, exit codes, and no traceback whatever the user does."""
 
+# ruff: noqa: E501 -- a case is a line
+
 from __future__ import annotations
 
 import json

@@ -88,7 +88,7 @@ def test_every_example_question_has_its_answer_in_one_place() -> None:
     questions = YAML(typ="safe", pure=True).load(ROOT / "examples" / "questions.yaml")
     for language in ("en", "zh"):
         assert len(questions["demo"][language]) == 3
-        for case in questions["more"][language]:
+        for case in (*questions["demo"][language], *questions["more"][language]):
             text = (ROOT / "examples" / "corpus" / case["file"]).read_text("utf-8")
             assert text.count(case["contains"]) == 1, case
 

@@ -63,13 +63,11 @@ def config(count: int) -> str:
 
 
 def run(command: Sequence[str], site: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """A process with `site` on its path. Byte code is cached (beside `site`), as pip leaves it: for all contenders."""
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    ours = {"PYTHONPATH": str(site), "PYTHONPYCACHEPREFIX": str(site.parent / "pyc")}
     return subprocess.run(
-        command,
-        env={**os.environ, "PYTHONPATH": str(site), **env},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
+        command, env={**clean, **ours, **env}, capture_output=True, text=True, check=False, timeout=120
     )
 
 
@@ -80,7 +78,8 @@ def listing(site: Path, user: Path) -> None:
     assert done.stdout.count("dummy") >= DUMMIES
     count = len(done.stdout.splitlines())
     code = (
-        "import sys; sys.argv = ['dougong', 'plugins']\nfrom dougong.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+        "import sys; sys.argv = ['dougong', 'plugins']\nfrom dougong.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
         f"print([n for n in {HEAVY!r} if n in sys.modules], file=sys.stderr)"
     )
     heavy = run([sys.executable, "-c", code], site).stderr.strip()
@@ -100,8 +99,15 @@ def listing(site: Path, user: Path) -> None:
     assert done.returncode == 0, done.stderr
     seconds = side_by_side({"ours": lambda: run(ours, site), "llm": lambda: run(peer, site, **environment)}, ROUNDS)
     ratio = seconds["ours"] / seconds["llm"]
-    row(f"dougong plugins, {count} techniques installed", seconds["ours"] * 1000, "ms",
-        against=f"llm plugins, {seconds['llm'] * 1000:.0f} ms", ratio=ratio, bar="<= 0.20", holds=ratio <= 0.20)  # fmt: skip
+    row(
+        f"dougong plugins, {count} techniques installed",
+        seconds["ours"] * 1000,
+        "ms",
+        against=f"llm plugins, {seconds['llm'] * 1000:.0f} ms",
+        ratio=ratio,
+        bar="<= 0.20",
+        holds=ratio <= 0.2,
+    )
 
 
 def checking(site: Path, folder: Path) -> None:
@@ -114,10 +120,12 @@ def checking(site: Path, folder: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert "factory" not in done.stderr
     commands["libraries"] = [sys.executable, "-c", f"import {LIBRARIES}"]
+    run(commands["libraries"], site)
     seconds = side_by_side({name: lambda c=command: run(c, site) for name, command in commands.items()}, ROUNDS)
     ratio = seconds["40"] / seconds["libraries"]
     row("dougong check, 40 components", seconds["40"] * 1000, "ms",
-        against=f"import {LIBRARIES}, {seconds['libraries'] * 1000:.0f} ms", ratio=ratio, bar="<= 2", holds=ratio <= 2)  # fmt: skip
+        against=f"import {LIBRARIES}, {seconds['libraries'] * 1000:.0f} ms",
+        ratio=ratio, bar="<= 2", holds=ratio <= 2)  # fmt: skip
     row("dougong check, each component more", (seconds["80"] - seconds["1"]) / 79 * 1000, "ms")
     code = (
         f"import sys; sys.argv = ['dougong', 'check', {str(folder / 'c40.yaml')!r}]\nfrom dougong.cli import main\n"
