@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from dougong import where
 
 META = {"lang": "zh", "page": 3, "tags": ["a", "b"], "source": "docs/x.md", "none": None}

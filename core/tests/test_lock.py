@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from dougong import ConfigError
 from dougong.lock import lock, lock_path, verify
 

@@ -9,9 +9,8 @@ import string
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 import dougong
+import pytest
 from dougong import messages
 
 SOURCE = Path(dougong.__file__).parent
@@ -27,9 +26,12 @@ def templates() -> set[str]:
         if "scaffold" in file.relative_to(SOURCE).parts[:-1]:
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "t":
-                if isinstance(node.args[0], ast.Constant):
-                    found.add(node.args[0].value)
+            if (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "id", "") == "t"
+                and isinstance(node.args[0], ast.Constant)
+            ):
+                found.add(node.args[0].value)
             if isinstance(node, ast.Assign | ast.AnnAssign):
                 names = node.targets if isinstance(node, ast.Assign) else [node.target]
                 if getattr(names[0], "id", "") in ("_COMMANDS", "_NAMES") and isinstance(node.value, ast.Dict):

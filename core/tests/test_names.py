@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import dougong
+import pytest
 
 HEAVY = ("torch", "transformers", "numpy", "sqlite3")
 FAKES = Path(__file__).with_name("fakes.py")

@@ -1,5 +1,7 @@
 """Slots, refs, builders and copied values: what a config may connect, and what it may not."""
 
+# ruff: noqa: E501 -- a case is a line
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -230,7 +232,8 @@ def test_a_long_chain_of_values_is_copied_or_refused(assembly: Make, problems: M
 
 def test_a_string_that_grows_without_end_is_refused(problems: Make) -> None:
     lines = ["c0: {use: chunker.cut, label: xxxxxxxxxx}"]
-    lines += [f"c{i}: {{use: chunker.cut, label: '{''.join(['${c%d.label}' % (i - 1)] * 10)}'}}" for i in range(1, 9)]
+    for i in range(1, 9):
+        lines.append(f"c{i}: {{use: chunker.cut, label: '" + f"${{c{i - 1}.label}}" * 10 + "'}")
     assert any("longer than" in problem.message for problem in problems("\n".join(lines)))
 
 

@@ -31,7 +31,7 @@ def calls(run: Run) -> list[tuple[str, str, str]]:
 
 
 def test_calls_made_inside_a_retriever_are_recorded_with_their_paths(assembly: Make) -> None:
-    """A pattern searches; the retriever asks a model, which, mid-stream, makes it call a tool; then it searches others."""
+    """A pattern searches; the retriever asks a model, in mid-stream calls a tool, and then searches others."""
     built = assembly(SPIKE)
     with built.start() as run:
         answer = built["main"].run("q", run)
@@ -74,8 +74,9 @@ def test_every_run_of_one_assembly_has_the_same_paths(assembly: Make) -> None:
 
 
 def test_middleware_stands_around_every_call_first_outermost(assembly: Make) -> None:
-    built = assembly("main: {use: pattern.ask, llm: {use: echo, reply: x}}\nmiddleware: [{use: mark, mark: 1}, {use: mark, mark: 2}]"
-                     .replace("mark: 1", "mark: a").replace("mark: 2", "mark: b"))  # fmt: skip
+    built = assembly(
+        "main: {use: pattern.ask, llm: {use: echo, reply: x}}\nmiddleware: [{use: mark, mark: a}, {use: mark, mark: b}]"
+    )
     assert built.run("t").text == "<a<bxb>a> (0)"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -24,8 +24,10 @@ from dougong.overrides import override, parse_set
 from dougong.plan import Document, Fresh, Given, Plan, Ref, walk
 from dougong.registry import Registry
 from dougong.resolve import resolve
-from dougong.run import Run, proxied
 from dougong.types import Answer, Event, Secret
+
+if TYPE_CHECKING:  # imported where something is built or run: `dougong check` does neither
+    from dougong.run import Run
 
 
 def load(
@@ -125,6 +127,8 @@ class Assembly:
     @contextmanager
     def start(self, *, session: str = "", listener: Callable[[Event], None] | None = None) -> Iterator[Run]:
         """An active run with this document's middleware, for work that is no pattern's: indexing, a search by hand."""
+        from dougong.run import Run
+
         with Run([self._fill(part) for part in self.document.middleware], listener, session).active() as run:
             yield run
 
@@ -164,7 +168,9 @@ class Assembly:
         if isinstance(part, Ref):
             return self._shared(part.name)
         if isinstance(part, Given):
-            if type(part.value).__module__ == "dougong.run":  # from `make`: a proxy stands before it already
+            from dougong.proxies import Proxy, proxied
+
+            if isinstance(part.value, Proxy):  # from `make`: a proxy stands before it already
                 return part.value
             return proxied(KINDS[str(kind_of(part.protocol))], part.value, part.path)
         if isinstance(part, Fresh):
@@ -176,6 +182,8 @@ class Assembly:
         return part
 
     def _build(self, plan: Plan, tracked: bool, *arguments: Any, **keywords: Any) -> Any:
+        from dougong.proxies import proxied
+
         values = {name: self._fill(value, tracked) for name, value in plan.values.items()}
         technique = plan.loaded.technique
         try:

@@ -169,12 +169,14 @@ class _Composer:
             node, size = self._anchors.get(event.anchor, (None, 0))
             if node is None:
                 raise self._error(
-                    event, t("alias '*{name}' has no anchor before it", name=event.anchor), t("write the value out")
+                    event,
+                    t("alias '*{name}' has no anchor before it", name=event.anchor[:60]),
+                    t("write the value out"),
                 )
             self._grow(event, size - 1)
             return node
         if event.tag is not None:
-            raise self._error(event, t("tags such as '{tag}' are not allowed", tag=event.tag), t("remove the tag"))
+            raise self._error(event, t("tags such as '{tag}' are not allowed", tag=event.tag[:60]), t("remove the tag"))
         place = self._place(event)
         if kind == "ScalarEvent":
             node = Node(self._scalar(event), place)
@@ -201,7 +203,7 @@ class _Composer:
             if key in keys:
                 raise self._error(
                     event,
-                    t("'{key}' is written twice; first in line {line}", key=key, line=keys[key].line),
+                    t("'{key}' is written twice; first in line {line}", key=key[:60], line=keys[key].line),
                     t("remove one"),
                 )
             keys[key] = self._place(event)

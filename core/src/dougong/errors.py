@@ -109,5 +109,9 @@ class CallError(DougongError):
     """A model, tool or retriever failed during a run."""
 
 
+class Diverged(DougongError):
+    """A resumed or replayed run does something else than it did; nothing was called."""
+
+
 class Cancelled(DougongError):
     """The run was cancelled by its caller."""

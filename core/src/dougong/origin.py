@@ -45,7 +45,9 @@ def remember(instance: Any, plan: Plan, document: Document) -> None:
 
 def origin(instance: Any) -> Origin | None:
     """What `instance`, a built technique, its proxy or a builder, came from; None for an object made by hand."""
-    instance = getattr(instance, "_inner", instance) if type(instance).__module__ == "dougong.run" else instance
+    from dougong.proxies import Proxy  # not for `dougong check`, which builds nothing
+
+    instance = getattr(instance, "_inner", instance) if isinstance(instance, Proxy) else instance
     if isinstance(getattr(instance, "plan", None), Plan):  # a builder's
         return _origin(instance.plan, instance.document)
     holder, plan, document = _origins.get(id(instance), (lambda: None, None, None))

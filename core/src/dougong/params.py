@@ -61,6 +61,18 @@ def unwrapped(annotation: Any) -> tuple[Any, bool]:
     return annotation, types.NoneType in members
 
 
+def child(node: Node, step: str) -> Node | None:
+    """An item of a mapping or list, or a field of an attrs value."""
+    if isinstance(node.value, dict):
+        return node.value.get(step)
+    if isinstance(node.value, list) and step.isdigit() and int(step) < len(node.value):
+        item: Node = node.value[int(step)]
+        return item
+    if attrs.has(type(node.value)) and step in fields_of(type(node.value)):
+        return Node(getattr(node.value, step), node.place)
+    return None
+
+
 def _textual(annotation: Any) -> bool:
     """Whether an environment value for it stays the string that it is: a folder may be called ``2024``."""
     if get_origin(annotation) is Literal:

@@ -14,7 +14,7 @@ from dougong.config import MAX_DEPTH, Node, from_python, scalar
 from dougong.errors import ConfigError, DougongError, Place, PluginError
 from dougong.kinds import Builder, Middleware, kind_of, protocol_members
 from dougong.messages import t
-from dougong.params import BROKEN, Converter, fields_of, holds_slot, slot_protocol, unwrapped
+from dougong.params import BROKEN, Converter, child, fields_of, holds_slot, slot_protocol, unwrapped
 from dougong.plan import Document, Fresh, Given, Plan, Ref
 from dougong.registry import Loaded, Registry
 from dougong.technique import Use
@@ -173,8 +173,7 @@ class _Resolver:
             if value is BROKEN:
                 return attrs.evolve(node, value=BROKEN)
             if not isinstance(value, (str, int, float, Path)):
-                what = attrs.evolve(node, value=value).written
-                message = t("{what} cannot stand inside a string", what=what)
+                message = t("{what} cannot stand inside a string", what=attrs.evolve(node, value=value).written)
                 hint = t("only strings, numbers and paths can; copy it by '${{name.param}}' alone")
                 return attrs.evolve(node, value=self._problem(path, node.place, message, hint))
             parts += text[end : match.start()], _spelt(value)
@@ -182,8 +181,7 @@ class _Resolver:
         joined = "".join([*parts, text[end:]])
         if len(joined) > _MAX_TEXT:
             message = t("longer than {count} characters once filled in", count=_MAX_TEXT)
-            hint = t("keep data in files of their own")
-            return attrs.evolve(node, value=self._problem(path, node.place, message, hint))
+            joined = self._problem(path, node.place, message, t("keep data in files of their own"))
         return attrs.evolve(node, value=joined)
 
     def _hole(self, inside: str, node: Node, path: str, raw: bool) -> Any:
@@ -233,7 +231,7 @@ class _Resolver:
                 owner, cls = [found], found.technique.params
             if not (isinstance(cls, type) and attrs.has(cls) and isinstance(here.value, dict)):
                 annotation = get_args(annotation)[-1] if get_args(annotation) else Any
-                here = _child(here, step)
+                here = child(here, step)
                 continue
             field = fields_of(cls).get(step)
             if field is None:
@@ -300,14 +298,3 @@ def _spelt(value: str | int | float | Path) -> str:
 
 def _is_slot(annotation: Any) -> bool:
     return annotation is None or slot_protocol(annotation) is not None
-
-
-def _child(node: Node, step: str) -> Node | None:
-    if isinstance(node.value, dict):
-        return node.value.get(step)
-    if isinstance(node.value, list) and step.isdigit() and int(step) < len(node.value):
-        item: Node = node.value[int(step)]
-        return item
-    if attrs.has(type(node.value)) and step in fields_of(type(node.value)):
-        return Node(getattr(node.value, step), node.place)
-    return None

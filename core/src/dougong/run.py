@@ -1,24 +1,32 @@
-"""A run: every model, tool and retriever call of one task, seen in one place.
+"""A run: every model, tool and retriever call of one task, seen, counted and written down in one place.
 
-A technique does not know of runs. Its ``llm``, ``tool`` and ``retriever`` slots hold proxies; a proxy asks which run
-is active (a context variable) and sends the call through that run's middleware. Outside a run a call goes straight
-through.
+A technique does not know of runs. Its ``llm``, ``tool`` and ``retriever`` slots hold proxies (`dougong.proxies`); a
+proxy asks which run is active (a context variable) and sends the call through that run: cancellation, then
+middleware, outermost first, then the journal, then the technique. Outside a run a call goes straight through.
 """
 
 from __future__ import annotations
 
+import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any
+from contextvars import ContextVar, copy_context
+from typing import Any, TypeVar
 
 import attrs
 
-from dougong.errors import Cancelled
-from dougong.kinds import LLM, Middleware, Retriever, Tool
-from dougong.types import Delta, Event, Hit, Message, Result, Sampling, ToolResult, Usage
+from dougong.errors import CallError, Cancelled
+from dougong.journal import Journal
+from dougong.kinds import Middleware
+from dougong.messages import t
+from dougong.recall import Recall
+from dougong.types import Delta, Event, Result, Usage
+
+T = TypeVar("T")
+Items = Iterator[Delta | Result]
 
 
 @attrs.frozen
@@ -26,16 +34,19 @@ class Call:
     """One call on its way through middleware.
 
     Attributes:
-        path: where in the run: branch and position, ``2.0`` is the first call made inside the third.
+        path: where in the run: branch and position. ``2.0`` is the first call made inside the third; ``1[3].0`` the
+            first of the fourth branch that `Run.parallel` made; ``4/writer.0`` the first of a child run.
         kind: ``llm``, ``tool`` or ``retriever``.
         name: config path of the technique that is called.
         arguments: keyword arguments of ``chat``, ``call`` or ``search``; middleware may pass on others.
+        effect: ``write`` for a tool that changes the world outside.
     """
 
     path: str
     kind: str
     name: str
     arguments: Mapping[str, Any]
+    effect: str = "read"
 
 
 @attrs.frozen
@@ -65,13 +76,30 @@ class _Frame:
 _frame: ContextVar[_Frame | None] = ContextVar("dougong_frame", default=None)
 
 
+@attrs.define(eq=False)
+class _Shared:
+    """What a run and all its children have in common."""
+
+    middleware: tuple[Middleware, ...]
+    listener: Callable[[Event], None] | None
+    recall: Recall
+    ask: Callable[[str, Sequence[str]], str] | None
+    cancelled: threading.Event = attrs.field(factory=threading.Event)
+    lock: threading.RLock = attrs.field(factory=threading.RLock)
+    records: list[Record] = attrs.field(factory=list)
+    memory: dict[int, Any] = attrs.field(factory=dict)
+
+
 class Run:
-    """One task being worked on. Pinned to the thread that enters it; `cancel` may come from any thread.
+    """One task being worked on. `cancel` may come from any thread; all else from code that the run is active in.
 
     Args:
         middleware: outermost first.
-        listener: called with every `Event`, on the run's thread; must return quickly.
+        listener: called with every `Event`, on the thread where it happens; must return quickly.
         session: name of the memory that this run belongs to.
+        journal: where the run is written down. What it already holds is read back instead of being done again.
+        replay: everything comes from the journal; a call that it does not hold is `Diverged`.
+        ask: puts a question to a person, ``(question, choices) -> answer``.
     """
 
     def __init__(
@@ -79,12 +107,13 @@ class Run:
         middleware: Sequence[Middleware] = (),
         listener: Callable[[Event], None] | None = None,
         session: str = "",
+        *,
+        journal: Journal | None = None,
+        replay: bool = False,
+        ask: Callable[[str, Sequence[str]], str] | None = None,
     ) -> None:
-        self.records: list[Record] = []
-        self.session = session
-        self._middleware = tuple(middleware)
-        self._listener = listener
-        self._cancelled = threading.Event()
+        self.session, self.name = session, ""
+        self._shared = _Shared(tuple(middleware), listener, Recall(journal, replay), ask)
         self._root = _Frame(self, "")
 
     @contextmanager
@@ -96,59 +125,136 @@ class Run:
         finally:
             _frame.reset(token)
 
-    def cancel(self) -> None:
-        """Ask the run to stop; the next call, delta or `check` raises `Cancelled`."""
-        self._cancelled.set()
-
-    def check(self) -> None:
-        """Raise `Cancelled` if the run was cancelled. Long loops of a technique call this."""
-        if self._cancelled.is_set():
-            raise Cancelled("the run was cancelled")
-
-    def emit(self, kind: str, **data: Any) -> None:
-        """Tell the listener that something happened."""
-        if self._listener is not None:
-            frame = _frame.get()
-            self._listener(Event(kind, frame.path if frame and frame.run is self else "", data))
+    # ------------------------------------------------------------ what patterns use
 
     def say(self, text: str) -> None:
         """A piece of the answer, as soon as it is known: what a person watching should read."""
         self.emit("say", text=text)
 
+    def emit(self, kind: str, **data: Any) -> None:
+        """Tell the listener that something happened."""
+        if self._shared.listener is not None:
+            self._shared.listener(Event(kind, self._here().path, data))
+
+    def parallel(self, branches: Sequence[Callable[[], T]], limit: int = 16) -> list[T]:
+        """The results of `branches`, in order; at most `limit` at once, each on a thread with a copy of the context.
+
+        All are awaited; then the first error, by position, is raised. The only fan-out in a run: what another thread
+        does without it goes unseen.
+        """
+        here = self._here().next_path()
+
+        def work(index: int) -> T:
+            _frame.set(_Frame(self, f"{here}[{index}]"))
+            return branches[index]()
+
+        with ThreadPoolExecutor(min(limit, len(branches)) or 1, thread_name_prefix="dougong") as pool:
+            waiting = [pool.submit(copy_context().run, work, index) for index in range(len(branches))]
+        return [future.result() for future in waiting]
+
+    @contextmanager
+    def child(self, name: str) -> Iterator[Run]:
+        """A named run inside this one: same journal, middleware, budget and cancellation, a memory of its own."""
+        child = object.__new__(Run)
+        child.session, child.name, child._shared = f"{self.session}/{name}", name, self._shared
+        child._root = _Frame(child, f"{self._here().next_path()}/{name}")
+        with child.active():
+            self.emit("started", name=name)
+            yield child
+
+    def outside(self, what: str, function: Callable[[], T]) -> T:
+        """A value from outside the run (a clock, a file, a person): taken once, and the same again on replay.
+
+        It is plain data or dougong's types: what has no JSON form cannot be replayed.
+        """
+        value: T = self._shared.recall.value(self._here().next_path(), what, function)
+        return value
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self.outside("now", time.time)
+
+    def random(self) -> random.Random:
+        """A generator whose seed is the run's."""
+        return random.Random(self.outside("seed", lambda: random.getrandbits(63)))
+
+    def ask(self, question: str, choices: Sequence[str] = ()) -> str:
+        """A person's answer. Raises CallError where nobody can be asked."""
+
+        return self.outside("answer", lambda: self.put(question, choices))
+
+    def put(self, question: str, choices: Sequence[str] = ()) -> str:
+        """Ask now, whatever the journal holds. Patterns use `ask`."""
+        if self._shared.ask is None:
+            raise CallError(t("nobody can be asked: {question}", question=question), hint=t("run it on a terminal"))
+        return self._shared.ask(question, choices)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, unless cancelled; on replay, not at all. Raises Cancelled."""
+        if not self._shared.recall.replaying:
+            self._shared.cancelled.wait(seconds)
+        self.check()
+
+    def cancel(self) -> None:
+        """Ask the run and its children to stop; the next call, delta or `check` raises `Cancelled`."""
+        self._shared.cancelled.set()
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the run was cancelled. Long loops of a technique call this."""
+        if self._shared.cancelled.is_set():
+            raise Cancelled(t("the run was cancelled"))
+
+    # ------------------------------------------------------------ what middleware uses
+
+    def memory(self, owner: object, make: Callable[[], T]) -> T:
+        """What `owner` keeps for this run and its children, made on first use: techniques themselves keep no state."""
+        with self._shared.lock:
+            return self._shared.memory.setdefault(id(owner), (owner, make()))[1]  # type: ignore[no-any-return]
+
+    @property
+    def records(self) -> list[Record]:
+        """Calls that are finished, in the order in which they ended."""
+        return self._shared.records
+
     @property
     def usage(self) -> Usage:
         """What the calls so far cost."""
         total = Usage()
-        for record in self.records:
+        for record in list(self.records):
             total += Usage(model_calls=record.call.kind == "llm", tool_calls=record.call.kind == "tool")
             for item in record.items:
                 if isinstance(item, Delta) and item.usage is not None:
                     total += item.usage
         return total
 
+    # ------------------------------------------------------------ calls
+
     def invoke(
-        self,
-        kind: str,
-        name: str,
-        arguments: Mapping[str, Any],
-        inner: Callable[[Call], Iterator[Delta | Result]],
-    ) -> Iterator[Delta | Result]:
-        """Send a call through cancellation and middleware to `inner`, record it, and yield what comes back."""
+        self, kind: str, name: str, arguments: Mapping[str, Any], inner: Callable[[Call], Items], effect: str = "read"
+    ) -> Items:
+        """Send a call through cancellation, middleware and journal to `inner`, and yield what comes back."""
         self.check()
-        frame = _frame.get()
-        if frame is None or frame.run is not self:
-            frame = self._root
-        call = Call(frame.next_path(), kind, name, arguments)
-        inside = _Frame(self, call.path)
-        proceed = inner
-        for layer in reversed(self._middleware):
+        call = Call(self._here().next_path(), kind, name, arguments, effect)
+        yield from self._carry_out(call, inner)
+
+    def _carry_out(self, call: Call, inner: Callable[[Call], Items]) -> Items:
+        recall, inside = self._shared.recall, _Frame(self, call.path)
+
+        def innermost(call: Call) -> Items:
+            for past in recall.inside(call):  # calls inside a finished one: middleware counts them again
+                for _ in self._carry_out(past, _unreachable):
+                    pass
+            return recall.items(call, inner, self)
+
+        proceed: Callable[[Call], Items] = innermost
+        for layer in reversed(self._shared.middleware):
             proceed = _around(layer, proceed)
         self.emit("call", call=call)
         items: list[Delta | Result] = []
         error: BaseException | None = None
         start = time.perf_counter()
+        source = iter(proceed(call))
         try:
-            source = iter(proceed(call))
             while True:
                 # The frame is set only while the callee computes: a generator shares its consumer's context.
                 token = _frame.set(inside)
@@ -167,12 +273,22 @@ class Run:
             error = problem
             raise
         finally:
+            if hasattr(source, "close"):
+                source.close()
             self.records.append(Record(call, tuple(items), error, time.perf_counter() - start))
             self.emit("result", call=call, error=error)
 
+    def _here(self) -> _Frame:
+        frame = _frame.get()
+        return frame if frame is not None and frame.run._shared is self._shared else self._root
 
-def _around(layer: Middleware, proceed: Callable[[Call], Iterator[Delta | Result]]) -> Any:
+
+def _around(layer: Middleware, proceed: Callable[[Call], Items]) -> Callable[[Call], Items]:
     return lambda call: layer.around(call, proceed)
+
+
+def _unreachable(call: Call) -> Items:
+    raise AssertionError(f"{call.path} was finished and must be read back")
 
 
 def active_run() -> Run | None:
@@ -187,82 +303,3 @@ def report(stage: str, done: int, total: int | None = None, detail: str = "") ->
     if run is not None:
         run.check()
         run.emit("progress", stage=stage, done=done, total=total, detail=detail)
-
-
-# ---------------------------------------------------------------- proxies
-
-
-class _Proxy:
-    """Stands in a slot before the built technique; everything but the one call goes to the technique itself."""
-
-    def __init__(self, inner: Any, name: str) -> None:
-        self._inner, self._name = inner, name
-
-    def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__") or attribute == "_inner":  # copy and pickle probe before __init__ ran
-            raise AttributeError(attribute)
-        return getattr(self._inner, attribute)
-
-    def __repr__(self) -> str:
-        return f"<{self._name}: {self._inner!r}>"
-
-
-class _LLMProxy(_Proxy):
-    def chat(
-        self,
-        messages: Sequence[Message],
-        tools: Sequence[Tool] = (),
-        schema: Mapping[str, Any] | None = None,
-        sampling: Sampling = Sampling(),
-    ) -> Iterator[Delta]:
-        arguments = {"messages": messages, "tools": tools, "schema": schema, "sampling": sampling}
-        run = active_run()
-        if run is None:
-            yield from self._inner.chat(**arguments)
-            return
-        for item in run.invoke("llm", self._name, arguments, lambda call: self._inner.chat(**call.arguments)):
-            if isinstance(item, Delta):
-                yield item
-
-
-class _ToolProxy(_Proxy):
-    def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        run = active_run()
-        if run is None:
-            return self._inner.call(arguments)  # type: ignore[no-any-return]
-        steps = run.invoke(
-            "tool", self._name, {"arguments": arguments}, lambda call: _once(self._inner.call, call.arguments)
-        )
-        return _value(steps)  # type: ignore[no-any-return]
-
-
-class _RetrieverProxy(_Proxy):
-    def search(self, query: str, k: int = 10, where: Mapping[str, Any] | None = None) -> list[Hit]:
-        run = active_run()
-        if run is None:
-            return self._inner.search(query, k, where)  # type: ignore[no-any-return]
-        arguments = {"query": query, "k": k, "where": where}
-        steps = run.invoke("retriever", self._name, arguments, lambda call: _once(self._inner.search, call.arguments))
-        return _value(steps)  # type: ignore[no-any-return]
-
-
-def _once(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Iterator[Result]:
-    yield Result(function(**arguments))
-
-
-def _value(items: Iterable[Delta | Result]) -> Any:
-    """Run the call to its end and give its result."""
-    value = None
-    for item in items:
-        if isinstance(item, Result):
-            value = item.value
-    return value
-
-
-_PROXIES: dict[type, type[_Proxy]] = {LLM: _LLMProxy, Tool: _ToolProxy, Retriever: _RetrieverProxy}
-
-
-def proxied(kind: type, inner: Any, name: str) -> Any:
-    """`inner` behind the proxy of its kind's protocol, or itself where the kind has none."""
-    proxy = _PROXIES.get(kind)
-    return proxy(inner, name) if proxy is not None else inner

@@ -6,8 +6,9 @@ Offsets are Python string indices (code points), ``[start, end)``. Wherever a sp
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 
@@ -318,12 +319,26 @@ class Event:
 
 
 class Secret:
-    """A string that prints as ``***``. `reveal` gives it to the one who must send it."""
+    """A string that prints as ``***``. `reveal` gives it to who must send it; `scrub` takes it out of a text."""
 
     __slots__ = ("_value",)
+    _known: ClassVar[set[str]] = set()
 
     def __init__(self, value: str) -> None:
         self._value = value
+        if len(value) >= 4:  # shorter ones stand in too many words to be told apart
+            Secret._known.add(value)
+
+    @staticmethod
+    def scrub(text: str) -> str:
+        """`text` without any secret that this process has seen, plain, or escaped as in JSON."""
+        for value in Secret._known:
+            if value in text:
+                text = text.replace(value, "***")
+            escaped = json.dumps(value)[1:-1]
+            if escaped != value and escaped in text:
+                text = text.replace(escaped, "***")
+        return text
 
     def reveal(self) -> str:
         return self._value
