@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from dougong.errors import ConfigError
 
 Make = Callable[..., Any]
 
@@ -118,11 +119,10 @@ def test_a_builder_makes_a_fresh_object_at_each_call(assembly: Make) -> None:
     assert all(layer.config == "config" and layer.params.mark == "z" for layer in layers)
 
 
-def test_a_ref_in_a_builder_slot_builds_once(assembly: Make) -> None:
-    built = assembly("a: {use: network.stack, layer: {ref: shared}}\nshared: {use: block.layer}")
-    one, two, three = built["a"].build()
-    assert one is two is three is built["shared"]
-    assert one.layer_idx == 0  # it is built by the first call
+def test_a_builder_slot_takes_no_ref(assembly: Make) -> None:
+    """Fresh parts and one shared part exclude each other; see docs/decisions/0008."""
+    with pytest.raises(ConfigError, match="cannot take a ref"):
+        assembly("a: {use: network.stack, layer: {ref: shared}}\nshared: {use: block.layer}")
 
 
 # ---------------------------------------------------------------- ${...}

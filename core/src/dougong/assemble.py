@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ from dougong.resolve import resolve
 from dougong.types import Answer, Event, Secret
 
 if TYPE_CHECKING:  # imported where something is built or run: `dougong check` does neither
+    from dougong.journal import Journal
     from dougong.run import Run
 
 
@@ -93,11 +94,15 @@ class Assembly:
         self.document: Document = resolve(tree, registry)
         self._lock = threading.RLock()
         self._named: dict[str, Any] = {}
+        self._middleware: list[Any] | None = None
         self._opened: list[Any] = []
 
     def __getitem__(self, name: str) -> Any:
         """The technique that the document calls `name`, built. Raises KeyError, BuildError."""
-        return self._shared(name)
+        with self._lock:
+            if name not in self._named:
+                self._named[name] = self._build(self.document.plans[name], True)
+            return self._named[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self.document.plans
@@ -110,8 +115,18 @@ class Assembly:
             if isinstance(part, Plan):
                 yield from walk(part)
 
-    def run(self, task: str, *, session: str = "", listener: Callable[[Event], None] | None = None) -> Answer:
-        """Give `task` to the pattern called ``main``. Raises ConfigError if there is none; CallError."""
+    def run(self, task: str, **options: Any) -> Answer:
+        """Give `task` to the pattern called ``main``; `options` are those of `start`.
+
+        Raises ConfigError if there is no such pattern; CallError where a call fails; StoreError where the journal does.
+        """
+        pattern = self.main()
+        with self.start(**options) as run:
+            answer: Answer = pattern.run(task, run)
+            return run.end(attrs.evolve(answer, usage=run.usage))
+
+    def main(self) -> Any:
+        """The pattern called ``main``, built. Raises ConfigError if there is none."""
         plan = self.document.plans.get("main")
         if plan is None or Pattern not in plan.loaded.protocol.__mro__:
             raise ConfigError(
@@ -119,17 +134,26 @@ class Assembly:
                 place=plan.node.place if plan else self.tree.place,
                 hint=t("write main: {{use: pattern.rag, ...}}"),
             )
-        pattern = self["main"]
-        with self.start(session=session, listener=listener) as run:
-            answer: Answer = pattern.run(task, run)
-        return attrs.evolve(answer, usage=run.usage)
+        return self["main"]
 
     @contextmanager
-    def start(self, *, session: str = "", listener: Callable[[Event], None] | None = None) -> Iterator[Run]:
-        """An active run with this document's middleware, for work that is no pattern's: indexing, a search by hand."""
+    def start(
+        self,
+        *,
+        session: str = "",
+        listener: Callable[[Event], None] | None = None,
+        journal: Journal | None = None,
+        replay: bool = False,
+        ask: Callable[[str, Sequence[str]], str] | None = None,
+    ) -> Iterator[Run]:
+        """An active `Run` with this document's middleware, also for work that is no pattern's: indexing, a search."""
         from dougong.run import Run
 
-        with Run([self._fill(part) for part in self.document.middleware], listener, session).active() as run:
+        with self._lock:
+            if self._middleware is None:
+                self._middleware = [self._fill(part) for part in self.document.middleware]
+        run = Run(self._middleware, listener, session, journal=journal, replay=replay, ask=ask)
+        with run.active():
             yield run
 
     def close(self) -> None:
@@ -142,6 +166,7 @@ class Assembly:
                 except Exception as error:
                     first = first or error
             self._named.clear()
+            self._middleware = None
         if first is not None:
             raise first
 
@@ -153,20 +178,12 @@ class Assembly:
 
     # ------------------------------------------------------------ building
 
-    def _shared(self, name: str, *arguments: Any, **keywords: Any) -> Any:
-        with self._lock:
-            if name not in self._named:
-                if name not in self.document.plans:
-                    raise KeyError(name)
-                self._named[name] = self._build(self.document.plans[name], True, *arguments, **keywords)
-            return self._named[name]
-
     def _fill(self, part: Any, tracked: bool = True) -> Any:
         """The value for a param: slots built, everything else as it is."""
         if isinstance(part, Plan):
             return self._build(part, tracked)
         if isinstance(part, Ref):
-            return self._shared(part.name)
+            return self[part.name]
         if isinstance(part, Given):
             from dougong.proxies import Proxy, proxied
 
@@ -231,15 +248,13 @@ class Assembly:
 
 
 class _Builder:
-    """What a ``Builder`` slot holds. A ref builds once, whatever the arguments: to share is its point."""
+    """What a ``Builder`` slot holds."""
 
-    def __init__(self, assembly: Assembly, part: Plan | Ref | Given) -> None:
+    def __init__(self, assembly: Assembly, part: Plan | Given) -> None:
         self._assembly, self._part = assembly, part
 
     @property
     def plan(self) -> Plan | None:
-        if isinstance(self._part, Ref):
-            return self._assembly.document.plans[self._part.name]
         return self._part if isinstance(self._part, Plan) else None
 
     @property
@@ -249,8 +264,6 @@ class _Builder:
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         if isinstance(self._part, Given):
             return self._part.value(*arguments, **keywords)
-        if isinstance(self._part, Ref):
-            return self._assembly._shared(self._part.name, *arguments, **keywords)
         return self._assembly._build(self._part, False, *arguments, **keywords)
 
 

@@ -256,3 +256,10 @@ def scalar(text: str) -> Any:
 def base_folder(place: Place) -> Path:
     """What relative paths start from: the config's folder; for ``--set`` and Python, the current one."""
     return Path(place.file).parent if place.line and os.path.exists(place.file) else Path()
+
+
+def under(folder: Path, path: Path) -> Path:
+    """`path` as seen from `folder`, without ``..`` where the shorter name means the same place."""
+    full = folder / path
+    short = Path(os.path.normpath(full))
+    return short if ".." in full.parts and short.resolve() == full.resolve() else full

@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from dougong.config import Node, base_folder, from_python
+from dougong.config import Node, base_folder, from_python, under
 from dougong.errors import Place
 from dougong.kinds import Builder, kind_of
 from dougong.messages import t
@@ -167,7 +167,7 @@ class Converter:
         if annotation is float and type(value) is int:
             return float(value)
         if annotation is Path and isinstance(value, str) and "\0" not in value:
-            return base_folder(node.place) / _home(value)
+            return under(base_folder(node.place), _home(value))
         if type(value) is annotation if annotation in _NAMES else isinstance(value, annotation):
             return value
         hint = ""
@@ -248,7 +248,7 @@ class Converter:
             isinstance(default, (list, tuple)) and any(isinstance(i, Use) for i in default)
         ):
             return self.convert(from_python(default, node.place), field.type, path)
-        return base_folder(node.place) / default if isinstance(default, Path) else default
+        return under(base_folder(node.place), default) if isinstance(default, Path) else default
 
     def _validate(
         self, known: Mapping[str, attrs.Attribute[Any]], node: Node, values: dict[str, Any], path: str

@@ -50,9 +50,9 @@ class Given:
 
 @attrs.frozen(eq=False)
 class Fresh:
-    """A ``Builder`` slot: `part` is built anew at each call, a `Ref` once."""
+    """A ``Builder`` slot: `part` is built anew at each call."""
 
-    part: Plan | Ref | Given
+    part: Plan | Given
 
 
 @attrs.frozen(eq=False)

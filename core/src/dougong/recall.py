@@ -15,7 +15,7 @@ from dougong.codec import digest, from_data, to_data
 from dougong.errors import CallError, Cancelled, Diverged, DougongError, Place
 from dougong.journal import Journal
 from dougong.messages import t
-from dougong.types import Delta, Result, ToolResult
+from dougong.types import Answer, Delta, Result, ToolResult
 
 if TYPE_CHECKING:
     from dougong.run import Call, Run
@@ -142,6 +142,17 @@ class Recall:
         if past["what"] != what:
             raise Diverged(t("at {path} the run took {old}, now it takes {new}", path=key, old=past["what"], new=what))
         return from_data(past["value"])
+
+    def end(self, answer: Answer) -> None:
+        """The last line of the journal. A replay that ends otherwise than the run did has diverged."""
+        journal = self._journal
+        if journal is None:
+            return
+        data = to_data(answer)
+        if journal.ended is None:
+            journal.write({"e": "end", "t": time.time(), "answer": data}, sync=True)
+        elif digest(journal.ended["answer"]) != digest(data):
+            raise Diverged(t("the run ended with another answer"), place=Place(str(journal.path)))
 
     def _key(self, call: Call, *, peek: bool = False) -> str:
         attempt = self._attempts.get(call.path, 0)

@@ -99,8 +99,8 @@ class _Resolver:
         if wanted != have:
             message = t("the slot takes a {kind}, and {name} is a {have}", kind=wanted, name=loaded.name, have=have)
         else:
-            message = t("the slot takes {protocol}, and {name} is only {have}",
-                        protocol=protocol.__name__, name=loaded.name, have=loaded.protocol.__name__)  # fmt: skip
+            names = {"protocol": protocol.__name__, "name": loaded.name, "have": loaded.protocol.__name__}
+            message = t("the slot takes {protocol}, and {name} is only {have}", **names)
         self._problem(path, place, message, t("installed: {names}", names=", ".join(self._registry.names(str(wanted)))))
         return False
 
@@ -108,6 +108,9 @@ class _Resolver:
         protocol = slot_protocol(annotation)
         assert protocol is not None
         if get_origin(annotation) is Builder:
+            if isinstance(node.value, dict) and "ref" in node.value:
+                message = t("a builder makes a fresh part at each call; it cannot take a ref")
+                return self._problem(path, node.place, message, t("write the technique here: {{use: NAME, ...}}"))
             given = callable(node.value)
             part = Given(node.value, path, protocol) if given else self._fill(node, protocol, path)
             return part if part is BROKEN else Fresh(part)
@@ -117,8 +120,8 @@ class _Resolver:
             return self._plan(node, protocol, path)
         lacking = sorted(name for name in protocol_members(protocol) if not hasattr(node.value, name))
         if lacking:
-            message = t("{what} is no {protocol}: it lacks {names}",
-                        what=node.written, protocol=protocol.__name__, names=", ".join(lacking))  # fmt: skip
+            facts = {"what": node.written, "protocol": protocol.__name__, "names": ", ".join(lacking)}
+            message = t("{what} is no {protocol}: it lacks {names}", **facts)
             return self._problem(path, node.place, message, t("hand over an object that has them"))
         return Given(node.value, path, protocol)
 
@@ -276,16 +279,8 @@ class _Resolver:
         owner = self._owner[-1] if self._owner else None
         if owner and not hint:
             hint = t("see 'dougong plugins {name}'", name=owner.name)
-        self._problems.append(
-            DougongError(
-                message,
-                hint=hint,
-                path=path,
-                place=place,
-                technique=owner.name if owner else "",
-                distribution=owner.entry.origin if owner else "",
-            )
-        )
+        origin = {"technique": owner.name, "distribution": owner.entry.origin} if owner else {}
+        self._problems.append(DougongError(message, hint=hint, path=path, place=place, **origin))
         return BROKEN
 
 

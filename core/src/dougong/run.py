@@ -18,45 +18,17 @@ from typing import Any, TypeVar
 
 import attrs
 
+from dougong.call import Call as Call
+from dougong.call import Record as Record
 from dougong.errors import CallError, Cancelled
 from dougong.journal import Journal
 from dougong.kinds import Middleware
 from dougong.messages import t
 from dougong.recall import Recall
-from dougong.types import Delta, Event, Result, Usage
+from dougong.types import Answer, Delta, Event, Result, Usage
 
 T = TypeVar("T")
 Items = Iterator[Delta | Result]
-
-
-@attrs.frozen
-class Call:
-    """One call on its way through middleware.
-
-    Attributes:
-        path: where in the run: branch and position. ``2.0`` is the first call made inside the third; ``1[3].0`` the
-            first of the fourth branch that `Run.parallel` made; ``4/writer.0`` the first of a child run.
-        kind: ``llm``, ``tool`` or ``retriever``.
-        name: config path of the technique that is called.
-        arguments: keyword arguments of ``chat``, ``call`` or ``search``; middleware may pass on others.
-        effect: ``write`` for a tool that changes the world outside.
-    """
-
-    path: str
-    kind: str
-    name: str
-    arguments: Mapping[str, Any]
-    effect: str = "read"
-
-
-@attrs.frozen
-class Record:
-    """A finished call: what came back, or the error that did. `seconds` is the caller's wall time."""
-
-    call: Call
-    items: tuple[Delta | Result, ...]
-    error: BaseException | None
-    seconds: float
 
 
 class _Frame:
@@ -169,6 +141,12 @@ class Run:
         """
         value: T = self._shared.recall.value(self._here().next_path(), what, function)
         return value
+
+    def end(self, answer: Answer) -> Answer:
+        """Write down that the run came to its end, and with what."""
+        self._shared.recall.end(answer)
+        self.emit("finished", answer=answer)
+        return answer
 
     def now(self) -> float:
         """Seconds since 1970."""

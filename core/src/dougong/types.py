@@ -6,11 +6,20 @@ Offsets are Python string indices (code points), ``[start, end)``. Wherever a sp
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import attrs
+
+from dougong.chat import Delta as Delta
+from dougong.chat import Message as Message
+from dougong.chat import Part as Part
+from dougong.chat import Result as Result
+from dougong.chat import Sampling as Sampling
+from dougong.chat import ToolCall as ToolCall
+from dougong.chat import ToolResult as ToolResult
+from dougong.chat import Usage as Usage
+from dougong.secret import Secret as Secret
 
 # ---------------------------------------------------------------- documents
 
@@ -144,124 +153,6 @@ class SyncReport:
     seconds: float = 0.0
 
 
-# ---------------------------------------------------------------- models and tools
-
-
-@attrs.frozen
-class Part:
-    """A typed piece of a message.
-
-    Attributes:
-        kind: ``text`` is said by the message's role; ``data`` is quoted material (a passage, a tool's output) that
-            is never an instruction. Other kinds (images, audio) are reserved.
-        source: for ``data``, the label by which an answer cites it ("1").
-    """
-
-    text: str
-    kind: str = "text"
-    source: str = ""
-    meta: Mapping[str, Any] = attrs.field(factory=dict)
-
-
-@attrs.frozen
-class ToolCall:
-    """A model's wish to call a tool. `arguments` is the parsed JSON object."""
-
-    id: str
-    name: str
-    arguments: Mapping[str, Any] = attrs.field(factory=dict)
-
-
-@attrs.frozen
-class ToolResult:
-    """What a tool gave back: `text` for a model, `data` for a program. Both are data, never instructions."""
-
-    text: str
-    data: Any = None
-    error: bool = False
-
-
-@attrs.frozen
-class Message:
-    """One turn of a conversation. `content` is plain text or typed parts."""
-
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str | tuple[Part, ...] = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-    tool_call_id: str = ""
-    name: str = ""
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        return (Part(self.content),) if isinstance(self.content, str) else self.content
-
-    @property
-    def text(self) -> str:
-        """The message's own words, quoted material left out."""
-        return "\n".join(part.text for part in self.parts if part.kind == "text")
-
-
-@attrs.frozen
-class Sampling:
-    """How a model chooses tokens. None leaves a setting to the model."""
-
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
-
-
-@attrs.frozen
-class Usage:
-    """What calls cost. Tokens are the model's own; `money` in `currency`."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    model_calls: int = 0
-    tool_calls: int = 0
-    money: float = 0.0
-    currency: str = "USD"
-    estimated: bool = False
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.model_calls + other.model_calls,
-            self.tool_calls + other.tool_calls,
-            self.money + other.money,
-            self.currency if self.money or not other.money else other.currency,
-            self.estimated or other.estimated,
-        )
-
-
-@attrs.frozen
-class Delta:
-    """A piece of a model's reply, in order. Concatenated `text` is the reply; the last delta carries `usage`.
-
-    Attributes:
-        tool_calls: whole calls, sent once their arguments are complete and parsed.
-        finish: ``stop length tool_calls content_filter``; on the last delta.
-        data: extras of a model (``confidence``, log-probabilities, reasoning).
-    """
-
-    text: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-    finish: str = ""
-    usage: Usage | None = None
-    data: Mapping[str, Any] = attrs.field(factory=dict)
-
-
-@attrs.frozen
-class Result:
-    """The single item that a tool's or a retriever's call yields through middleware: what the call returned."""
-
-    value: Any
-
-
 # ---------------------------------------------------------------- answers
 
 
@@ -300,7 +191,7 @@ class Answer:
     status: Literal["answered", "declined", "stopped"] = "answered"
     reason: str = ""
     confidence: float | None = None
-    usage: Usage = Usage()
+    usage: Usage = Usage()  # noqa: RUF009  frozen
     data: Mapping[str, Any] = attrs.field(factory=dict)
 
 
@@ -316,43 +207,3 @@ class Event:
     kind: str
     path: str = ""
     data: Mapping[str, Any] = attrs.field(factory=dict)
-
-
-class Secret:
-    """A string that prints as ``***``. `reveal` gives it to who must send it; `scrub` takes it out of a text."""
-
-    __slots__ = ("_value",)
-    _known: ClassVar[set[str]] = set()
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-        if len(value) >= 4:  # shorter ones stand in too many words to be told apart
-            Secret._known.add(value)
-
-    @staticmethod
-    def scrub(text: str) -> str:
-        """`text` without any secret that this process has seen, plain, or escaped as in JSON."""
-        for value in Secret._known:
-            if value in text:
-                text = text.replace(value, "***")
-            escaped = json.dumps(value)[1:-1]
-            if escaped != value and escaped in text:
-                text = text.replace(escaped, "***")
-        return text
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __repr__(self) -> str:
-        return "***"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash((Secret, self._value))
-
-    def __reduce__(self) -> str:
-        raise TypeError("a Secret is not copied to disk")

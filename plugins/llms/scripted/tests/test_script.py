@@ -4,7 +4,7 @@ import attrs
 import pytest
 from dougong import CallError, Message, Part, Run, Usage
 from dougong.kinds import LLM
-from dougong.run import proxied
+from dougong.proxies import proxied
 from dougong_llm_scripted import Params, dougong_llms
 from dougong_llm_scripted.script import Scripted
 
