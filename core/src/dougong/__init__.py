@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from dougong.technique import Technique as Technique
     from dougong.technique import Use as Use
     from dougong.technique import slot as slot
+    from dougong.tools import tool as tool
     from dougong.types import Answer as Answer
     from dougong.types import Chunk as Chunk
     from dougong.types import Citation as Citation
@@ -74,6 +75,7 @@ _PUBLIC = {
     "Pattern Retriever Tokenizer Tool",
     "run": "Call Run report",
     "technique": "Technique Use slot",
+    "tools": "tool",
     "types": "Answer Chunk Citation Delta Document Event Hit Message Part Result Sampling Secret Section Span "
     "SyncReport ToolCall ToolResult Usage",
     "filters": "where",
