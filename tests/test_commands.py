@@ -163,7 +163,7 @@ def test_run_prints_the_answer_and_json(dougong: Dougong) -> None:
 
 
 def test_check_counts_techniques(dougong: Dougong) -> None:
-    assert "right, 15 techniques" in dougong("check", "c.yaml", "--plugin", FAKES).stdout
+    assert "right; techniques: 15" in dougong("check", "c.yaml", "--plugin", FAKES).stdout
     data = json.loads(dougong("check", "c.yaml", "--plugin", FAKES, "--json").stdout)
     assert data == {"ok": True, "techniques": 15, "problems": []}
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from dougong.config import Node, base_folder, from_python, under
+from dougong.config import Node, base_folder, from_python, scalar, under
 from dougong.errors import Place
 from dougong.kinds import Builder, kind_of
 from dougong.messages import t
@@ -168,12 +168,13 @@ class Converter:
             return float(value)
         if annotation is Path and isinstance(value, str) and "\0" not in value:
             return under(base_folder(node.place), _home(value))
-        if type(value) is annotation if annotation in _NAMES else isinstance(value, annotation):
+        # Of plain types exactly, since a bool is an int; of others any subclass, as a PosixPath is a Path.
+        if type(value) is annotation if annotation in (bool, int, float, str) else isinstance(value, annotation):
             return value
         hint = ""
         if annotation is str and isinstance(value, (int, float)):
             hint = t("quote it")
-        elif annotation in (int, float) and isinstance(value, str) and "${" not in value:
+        elif annotation in (int, float) and isinstance(value, str) and not isinstance(scalar(value), str):
             hint = t("write it without quotes")
         wanted = t(_NAMES.get(annotation, annotation.__name__))
         return self._fail(node, path, t("expected {wanted}", wanted=wanted), hint)

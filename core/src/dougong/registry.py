@@ -19,7 +19,7 @@ import pluggy
 
 from dougong import hookspecs
 from dougong.discovery import GROUP, Entry, discover
-from dougong.errors import PluginError
+from dougong.errors import Place, PluginError
 from dougong.kinds import KINDS, kind_of
 from dougong.messages import t
 from dougong.params import fields_of, holds_slot
@@ -149,10 +149,10 @@ class Registry:
     def _load_file(self, file: Path) -> None:
         name = "dougong_local_" + re.sub(r"\W", "_", file.stem)
         entry = Entry(GROUP, "", name, str(file), "")
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None or not file.is_file():
+            raise PluginError(t("there is no such Python file"), place=Place(str(file)), hint=t("check the path"))
         try:
-            spec = importlib.util.spec_from_file_location(name, file)
-            if spec is None or spec.loader is None or not file.is_file():
-                raise FileNotFoundError(t("there is no such Python file"))
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
             spec.loader.exec_module(module)

@@ -101,7 +101,8 @@ class _Resolver:
         else:
             names = {"protocol": protocol.__name__, "name": loaded.name, "have": loaded.protocol.__name__}
             message = t("the slot takes {protocol}, and {name} is only {have}", **names)
-        self._problem(path, place, message, t("installed: {names}", names=", ".join(self._registry.names(str(wanted)))))
+        fitting = ", ".join(self._registry.names(str(wanted))) or t("nothing")
+        self._problem(path, place, message, t("installed: {names}", names=fitting))
         return False
 
     def _fill(self, node: Node, annotation: Any, path: str) -> Any:
@@ -194,7 +195,8 @@ class _Resolver:
         value = os.environ.get(name) or (default if colon else None)
         if value is None:
             message = t("environment variable {name} is not set", name=name)
-            return self._problem(path, node.place, message, t("set it, or write ${{env:{name}:-DEFAULT}}", name=name))
+            hint = t("set it; where it is no secret, ${{env:{name}:-DEFAULT}} gives a default", name=name)
+            return self._problem(path, node.place, message, hint)
         return value if raw else scalar(value)
 
     def _lookup(self, target: str, node: Node, path: str) -> Any:

@@ -30,7 +30,7 @@ def command(config: Path, sets: tuple[str, ...], plugins: tuple[str, ...], locke
     if as_json:
         print_json({"ok": True, "techniques": count, "problems": []})
     else:
-        click.echo(t("{config}: right, {count} techniques", config=config, count=count))
+        click.echo(t("{config}: right; techniques: {count}", config=config, count=count))
 
 
 def _problem(problem: object) -> dict[str, object]:
