@@ -23,6 +23,8 @@ _COMMANDS = {
     "ask": "Ask a question of a folder of documents; answers with citations.",
     "index": "Bring a config's libraries up to date with their sources.",
     "run": "Give a task to what a config describes.",
+    "chat": "Talk with what a config describes.",
+    "replay": "Play a run again from its journal, with no model and no network.",
     "check": "Check a config; reports every mistake with its line and cure.",
     "show": "Show what a config resolves to: a tree, YAML with defaults, or a graph.",
     "plugins": "List the techniques that are installed.",
