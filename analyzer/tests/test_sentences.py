@@ -1,7 +1,7 @@
 """Sentences of English, Chinese and mixed text."""
 
 import pytest
-from dougong_analyzer.sentences import sentence_ends, sentences
+from dougong_analyzer.sentences import last_sentence_end, sentence_ends, sentences
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,7 +80,8 @@ def test_sentences_are_cut_where_a_reader_would(marked):
     # Sentences are joined as they are in print: a space after Latin marks, none after full-width ones.
     text = expected[0]
     for sentence in expected[1:]:
-        glued = text[-1] in "。！？；…｡”」』）" or (ord(sentence[0]) > 0x2E80 and text[-1] in ".!?" and marked in CHINESE)
+        unspaced = marked in CHINESE and text[-1] in ".!?" and sentence[0] >= "\u2e80"
+        glued = text[-1] in "。！？；…｡”」』）" or unspaced
         text += sentence if glued else f" {sentence}"
     assert [text[a:b].strip() for a, b in sentences(text)] == expected
 
@@ -107,7 +108,8 @@ def test_line_breaks_end_a_sentence_unless_it_is_wrapped(text, expected):
     assert [text[a:b] for a, b in sentences(text)] == expected
 
 
-hostile = st.text(alphabet=st.one_of(st.sampled_from(" \n\r.!?。！？…\"”'）aA1中Mr\u0301\0"), st.characters()), max_size=80)
+HOSTILE = st.sampled_from(" \n\r.!?。！？…\"”'）aA1中Mr\u0301\0")
+hostile = st.text(alphabet=st.one_of(HOSTILE, st.characters()), max_size=80)
 
 
 @settings(max_examples=500)
@@ -127,6 +129,13 @@ def test_ends_of_a_stretch_are_those_of_the_whole():
         assert list(sentence_ends(text, 0, stop)) == [end for end in ends if end < stop]
     for start in ends:
         assert list(sentence_ends(text, start)) == [end for end in ends if end > start]
+
+
+@settings(max_examples=300)
+@given(hostile, st.integers(0, 90))
+def test_the_last_end_is_the_last_of_the_ends(text, stop):
+    stop = min(stop, len(text))
+    assert last_sentence_end(text, 0, stop) == [0, *sentence_ends(text, 0, stop)][-1]
 
 
 @pytest.mark.parametrize("unit", [".", '."', " \n", "a. ", "\n \t", '"。', ". . ", "(", "A.B.", "…", "\r", "Mr. "])

@@ -8,6 +8,7 @@ Source: Unicode Standard Annex 29, grapheme cluster boundaries, as the ``regex``
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ import regex
 if TYPE_CHECKING:
     import numpy as np
 
+_FLAGS = 0x1F1E6, 0x1F1FF  # the letters that flags are made of, in pairs
+_BLOCK = 1 << 16  # code points looked at together: they stay in the cache
 _CLUSTER = regex.compile(r"\X")
 _PLANES = 0x20000  # code points from here on are taken to join; \X says whether they do
 
@@ -25,26 +28,63 @@ def joints(text: str) -> bytearray:
 
     Cutting `text` at position `i` cuts no cluster where ``not (flags and flags[i])``.
     """
-    import numpy as np
-
-    if text.isascii() and "\r" not in text:
-        return bytearray()
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    joining = np.flatnonzero((codes >= 0x300) | (codes == 0x0D))
-    joining = joining[_joining()[np.minimum(codes[joining], _PLANES)]]
-    if not len(joining):
-        return bytearray()
-    # Around each joining character stands an island, the next one's merged with it where they overlap: \X looks at no more.
-    apart = np.flatnonzero(np.diff(joining) > 2)
-    starts = np.maximum(joining[np.append(0, apart + 1)] - 1, 0)
-    ends = np.minimum(joining[np.append(apart, len(joining) - 1)] + 2, len(text))
+    flags = bytearray()
+    places, codes = _suspects(text)
+    if not len(places):
+        return flags
     flags = bytearray(len(text) + 1)
-    for island in zip(starts.tolist(), ends.tolist()):
-        for cluster in _CLUSTER.finditer(text, *island):
+    flagged = False
+    # \X counts flags' letters back to their first, again for each: so these are paired here, and no island has two.
+    are_letters = (codes >= _FLAGS[0]) & (codes <= _FLAGS[1])
+    for position in _odd_ones(places[are_letters]):
+        flags[position] = flagged = True
+    for first, last in _islands(places[~are_letters], len(text)):
+        for cluster in _CLUSTER.finditer(text[first:last]):
             start, end = cluster.span()
             if end - start > 1:
-                flags[start + 1 : end] = b"\1" * (end - start - 1)
-    return flags if any(flags) else bytearray()
+                flags[first + start + 1 : first + end] = b"\1" * (end - start - 1)
+                flagged = True
+    return flags if flagged else bytearray()
+
+
+def _suspects(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the characters that can join a neighbour, and their code points."""
+    import numpy as np
+
+    places, codes = [np.zeros(0, np.intp)], [np.zeros(0, np.uint32)]
+    for base in range(0, len(text), _BLOCK):
+        block = text[base : base + _BLOCK]
+        if block.isascii() and "\r" not in block:
+            continue
+        points = np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.uint32)
+        found = np.flatnonzero((points >= 0x300) | (points == 0x0D))
+        found = found[_joining()[np.minimum(points[found], _PLANES)]]
+        places.append(found + base)
+        codes.append(points[found])
+    return np.concatenate(places), np.concatenate(codes)
+
+
+def _odd_ones(letters: np.ndarray) -> list[int]:
+    """Every second of the letters in each run of neighbours."""
+    import numpy as np
+
+    firsts = np.flatnonzero(np.diff(letters, prepend=-2) > 1)
+    within = np.arange(len(letters)) - np.repeat(firsts, np.diff(firsts, append=len(letters)))
+    return letters[within % 2 == 1].tolist()
+
+
+def _islands(joining: np.ndarray, length: int) -> Iterator[tuple[int, int]]:
+    """A stretch around each joining character, merged with the next one's where they overlap.
+
+    Two neighbours outside of islands, or at the edge of one, never join (letters of flags aside).
+    """
+    import numpy as np
+
+    if len(joining):
+        apart = np.flatnonzero(np.diff(joining) > 2)
+        starts = np.maximum(joining[np.append(0, apart + 1)] - 1, 0)
+        ends = np.minimum(joining[np.append(apart, len(joining) - 1)] + 2, length)
+        yield from zip(starts.tolist(), ends.tolist())
 
 
 def graphemes(text: str) -> np.ndarray:
@@ -61,15 +101,15 @@ def graphemes(text: str) -> np.ndarray:
 def snap(text: str, position: int) -> int:
     """The nearest boundary of grapheme clusters at or before `position`.
 
-    Looks back as far as the cluster's neighbourhood goes; for many positions in one text use `joints`.
+    Looks back to the next boundary that is certain without looking further; for many positions in a text use `joints`.
     """
     position = max(0, min(position, len(text)))
     start = position
     while 0 < start < len(text) and not _certain(text[start - 1], text[start]):
-        start -= 1  # flags and emoji families are read from their beginning
-    for cluster in _CLUSTER.finditer(text, start):
-        if cluster.end() > position:
-            return cluster.start()
+        start -= 1
+    flags = joints(text[start : position + 1])
+    while flags and position > start and flags[position - start]:
+        position -= 1
     return position
 
 
@@ -88,7 +128,8 @@ def _joining() -> np.ndarray:
 
     table = np.zeros(_PLANES + 1, bool)
     table[_PLANES] = True
-    classes = "".join(rf"\p{{GCB={name}}}" for name in ("CR", "Extend", "ZWJ", "SpacingMark", "Prepend", "RI", "L", "V", "T"))
+    names = ("CR", "Extend", "ZWJ", "SpacingMark", "Prepend", "RI", "L", "V", "T")
+    classes = "".join(rf"\p{{GCB={name}}}" for name in names)
     for run in regex.finditer(f"[{classes}]+", "".join(map(chr, range(_PLANES)))):
         table[run.start() : run.end()] = True
     return table

@@ -1,4 +1,4 @@
-"""Where a stretch of a document stands: its heading path, the section around it, its line and page. What chunkers share."""
+"""Where a stretch of a document stands: heading path, section, line, page. What chunkers share."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Outline:
         self._ends.append(len(self._text))
 
     def path(self, start: int, end: int) -> tuple[tuple[str, ...], tuple[int, int] | None]:
-        """Titles of the headings that all of ``[start, end)`` is under, outermost first, and the innermost one's section.
+        """Titles of the headings that all of ``[start, end)`` is under, outermost first; the innermost one's section.
 
         A heading at the very start of the stretch counts. The section is ``(start, end)`` from the heading to the next
         one of its level or above; None where no heading holds the whole stretch.
@@ -80,21 +80,3 @@ def _plain(value: object) -> bool:
     if isinstance(value, (list, tuple)):
         return all(isinstance(item, (str, int, float, bool)) for item in value)
     return isinstance(value, (str, int, float, bool))
-
-
-def strip(text: str, start: int, end: int, joints: bytearray) -> tuple[int, int]:
-    """``[start, end)`` without the white space at its edges, but for what is part of a grapheme (`graphemes.joints`).
-
-    Empty where all is white space. Both edges must lie between graphemes.
-    """
-    piece = text[start:end]
-    first = start + len(piece) - len(piece.lstrip())
-    last = start + len(piece.rstrip())
-    if first >= last:
-        return start, start
-    if joints:
-        while joints[first]:
-            first -= 1
-        while joints[last]:
-            last += 1
-    return first, last

@@ -20,27 +20,31 @@ _BLANK = re.compile(r"(?>\r\n|[\n\r\x0b\x0c\x85\u2028])[^\S\n\r]*[\n\r\x0b\x0c\x
 _CHINESE = re.compile(r"[\u2e80-\u31ef\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff“‘—…]")
 _WORD = re.compile(r"[^\W\d_]+")
 _ACRONYM = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 _OPENERS = "\"'“‘(（[{«「『"
 
 # Never the last word of a sentence when something follows.
-_TITLES = frozenset(
+_TITLES = _set(
     "mr mrs ms mx messrs dr prof st mt ft gen col capt cmdr cpl lt maj sgt adm rev hon gov sen rep pres fr msgr "
-    "mme mlle vs v cf viz e.g i.e eg ie esp approx ca resp incl excl dept dist assn univ est min max".split()
+    "mme mlle vs v cf viz e.g i.e eg ie esp approx ca resp incl excl dept dist assn univ est min max"
 )
 # Not the last word when a number follows.
-_NUMBERED = frozenset(
+_NUMBERED = _set(
     "no nos nr vol vols p pp par fig figs eq eqs sec sect ch chap art ref refs tab ver op ed jan feb mar apr jun "
-    "jul aug sep sept oct nov dec".split()
+    "jul aug sep sept oct nov dec"
 )
 # May end a sentence: then a word follows that begins one.
-_PERHAPS = frozenset(
-    "etc al inc ltd co corp bros jr sr esq ph.d a.m p.m ave blvd rd sq bldg".split()
-)
-_STARTERS = frozenset(
+_PERHAPS = _set("etc al inc ltd co corp bros jr sr esq ph.d a.m p.m ave blvd rd sq bldg")
+_STARTERS = _set(
     "a an the this that these those there here he she it they we you i his her its their our my your what when "
     "where why who how which if in on at for from with by as to of and but or so then after before during while "
     "although because since however moreover therefore thus meanwhile no not all some many most one each both "
-    "another such once let do does did is was are were can could will would may might should".split()
+    "another such once let do does did is was are were can could will would may might should"
 )
 
 
@@ -62,64 +66,81 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 
 def sentence_ends(text: str, start: int = 0, stop: int | None = None) -> Iterator[int]:
-    """Offsets inside ``(start, stop)`` at which one sentence ends and the next begins, ascending, found as they are asked for.
+    """Offsets inside ``(start, stop)`` at which one sentence ends and the next begins, ascending, found as asked for.
 
     The text before `start` and after `stop` is looked at: these are those of the whole text's ends that lie there.
     """
     stop = len(text) if stop is None else stop
     blank = True  # white space at the very start is no sentence
-    for match in _MARK.finditer(text, start):
+    for match in _MARK.finditer(text, start, stop):
         end = match.end()
-        if end >= stop:
-            break
-        if _ends(text, match, end):
-            end -= _opens(text, match)
+        if end < stop and _ends(text, match, end):
+            if text[end - 1] == '"':
+                end -= _opens(text, end - 1)
             if not blank or text[start:end].strip():
                 blank = False
                 yield end
 
 
+def last_sentence_end(text: str, start: int, stop: int) -> int:
+    """The last of ``sentence_ends(text, start, stop)``; `start` if there is none."""
+    marks = [*_MARK.finditer(text, start, stop)]
+    for match in reversed(marks):
+        end = match.end()
+        if end < stop and _ends(text, match, end):
+            if text[end - 1] == '"':
+                end -= _opens(text, end - 1)
+            return end if text[start:end].strip() else start
+    return start
+
+
 def _ends(text: str, match: re.Match[str], end: int) -> bool:
     """Whether the mark or line break that `match` found ends a sentence; the text goes on at `end`."""
-    start, (space, _) = match.start(), match.span(2)
-    mark, after = text[start], text[end]
+    start = match.start()
+    mark = text[start]
+    if mark in _ALWAYS:
+        return True
+    after = text[end]
+    space = match.start(2)
     if mark in _BREAKS:
         return not after.islower() or _BLANK.search(text, start, end) is not None
-    closers = match[1]
-    marks = text[start : space - len(closers)]
-    if end > space and _BLANK.search(text, space, end):
+    if end > space + 1 and _BLANK.search(text, space, end):
         return True
-    if not _ALWAYS.isdisjoint(marks):
-        return True
-    if marks == "．":
-        return not after.isdigit()
     goes_on = after.islower() if end > space else _CHINESE.match(after) is None
     before = text[start - 1 : start]
-    if (marks[:2] == ".." and before == "[") or (marks == "." and after == "."):  # [...] and . . . leave words out
+    if space == start + 1:
+        marks, closers = mark, ""
+    else:
+        closers = match[1]
+        marks = text[start : space - len(closers)]
+        if not _ALWAYS.isdisjoint(marks):
+            return True
+    if marks == ".":
+        if goes_on or after == ".":  # . . . leaves words out
+            return False
+        if end == space:  # Chinese follows at once: 他走了.我也走了 but not 1.概述
+            return bool(closers) or before.isalpha()
+        return before.isspace() or not _abbreviation(text, start, end)
+    if marks == "．":
+        return not after.isdigit()
+    if marks[:2] == ".." and before == "[":  # [...]
         return False
-    if marks != ".":  # ! ? ... and mixtures
-        asked = "!" in marks or "?" in marks
-        return not goes_on or (asked and not closers and end > space)
-    if goes_on:
-        return False
-    if end == space:  # Chinese follows at once: 他走了.我也走了 but not 1.概述
-        return bool(closers) or before.isalpha()
-    return before.isspace() or not _abbreviation(text, start, end)
+    return not goes_on or (not closers and end > space and ("!" in marks or "?" in marks))
 
 
-def _opens(text: str, match: re.Match[str]) -> bool:
-    """Whether the match ends in a straight quote that opens: 他说。"你好" has no space to tell."""
-    quote = match.end() - 1
-    if text[quote] != '"' or quote == match.start():
-        return False
-    line = max(text.rfind("\n", 0, quote) + 1, quote - 1000)
-    return text.count('"', line, quote) % 2 == 0
+def _opens(text: str, quote: int) -> bool:
+    """Whether a straight quote right after a mark opens: 他说。"你好" has no space to tell."""
+    start = max(0, quote - 1000)
+    return text.count('"', max(start, text.rfind("\n", start, quote)), quote) % 2 == 0
 
 
 def _abbreviation(text: str, dot: int, after: int) -> bool:
     """Whether the word before the full stop at `dot` makes it likely that the sentence goes on at `after`."""
     context = text[max(0, dot - 24) : dot]
-    word = context.split()[-1].lstrip(_OPENERS) if context.strip() else ""
+    word = context.rpartition(" ")[2]
+    if word.isalpha() and word.islower() and len(word) > 6:  # as most are; no abbreviation is as long
+        return False
+    word = word.split()[-1].lstrip(_OPENERS) if word.strip() else ""
     lower = word.lower()
     if lower in _TITLES:
         return True
