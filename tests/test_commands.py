@@ -382,6 +382,7 @@ def test_ctrl_c_ends_a_long_index_with_130(tmp_path: Path, terminal: bool) -> No
     process = subprocess.Popen(
         [sys.executable, "-m", "dougong", "index", "c.yaml", "--plugin", FAKES],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=side if terminal else subprocess.PIPE, env={**os.environ, "DOUGONG_LANG": "en"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a job in the background ignores it
     )  # fmt: skip
     os.close(side)
     try:
