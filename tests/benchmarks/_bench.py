@@ -43,7 +43,7 @@ def skipped(name: str, why: str) -> None:
 
 
 def side_by_side(contenders: Mapping[str, Callable[[], Any]], rounds: int = 5) -> dict[str, float]:
-    """Median seconds of each contender over at least five rounds, taking turns so that a noisy moment hits all alike."""
+    """Median seconds of each contender over at least five rounds, taking turns: a noisy moment hits all alike."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(rounds):
         names = list(contenders)

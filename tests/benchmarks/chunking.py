@@ -3,9 +3,9 @@
     python tests/benchmarks/chunking.py --data DIR        (or DOUGONG_DATA)
 
 English is WikiText-2's test set, Chinese the Romance of the Three Kingdoms, each repeated to 5 MB (1 MB where words are
-counted). "Prose" is the same with the line breaks taken out: one long paragraph, where only sentences limit how full chunks
-are. Sizes are 512. Peers run with their own rules, and with rules for Chinese where there is a way to give them; where words
-are counted they get our counter.
+counted). "Prose" is the same with the line breaks taken out: one long paragraph, where only sentences limit how full
+chunks are. Sizes are 512. Peers run with their own rules, and with rules for Chinese where there is a way to give them;
+where words are counted they get our counter.
 """
 
 from __future__ import annotations

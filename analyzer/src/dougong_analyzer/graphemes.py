@@ -70,7 +70,8 @@ def _odd_ones(letters: np.ndarray) -> list[int]:
 
     firsts = np.flatnonzero(np.diff(letters, prepend=-2) > 1)
     within = np.arange(len(letters)) - np.repeat(firsts, np.diff(firsts, append=len(letters)))
-    return letters[within % 2 == 1].tolist()
+    odd: list[int] = letters[within % 2 == 1].tolist()
+    return odd
 
 
 def _islands(joining: np.ndarray, length: int) -> Iterator[tuple[int, int]]:

@@ -70,7 +70,7 @@ def sentence_ends(text: str, start: int = 0, stop: int | None = None) -> Iterato
 
     The text before `start` and after `stop` is looked at: these are those of the whole text's ends that lie there.
     """
-    stop = len(text) if stop is None else stop
+    stop = len(text) if stop is None else min(stop, len(text))
     blank = True  # white space at the very start is no sentence
     for match in _MARK.finditer(text, start, stop):
         end = match.end()
@@ -84,13 +84,13 @@ def sentence_ends(text: str, start: int = 0, stop: int | None = None) -> Iterato
 
 def last_sentence_end(text: str, start: int, stop: int) -> int:
     """The last of ``sentence_ends(text, start, stop)``; `start` if there is none."""
-    marks = [*_MARK.finditer(text, start, stop)]
-    for match in reversed(marks):
+    stop = min(stop, len(text))
+    for match in reversed([*_MARK.finditer(text, start, stop)]):
         end = match.end()
         if end < stop and _ends(text, match, end):
             if text[end - 1] == '"':
                 end -= _opens(text, end - 1)
-            return end if text[start:end].strip() else start
+            return start if text[start].isspace() and text[start:end].isspace() else end
     return start
 
 

@@ -129,12 +129,19 @@ def naive(text, size):
     return [piece for piece in visit(0, len(text), levels) if piece]
 
 
-english = st.lists(
-    st.sampled_from(
-        ["The cat sat. ", "It ran! ", "Why? ", "and then ", "it went on, ", "x", "Mr. Smith ", "\n", "\n\n", "A line\n"]
-    ),
-    max_size=40,
-).map("".join)
+ENGLISH = [
+    "The cat sat. ",
+    "It ran! ",
+    "Why? ",
+    "and then ",
+    "it went on, ",
+    "x",
+    "Mr. Smith ",
+    "\n",
+    "\n\n",
+    "A line\n",
+]
+english = st.lists(st.sampled_from(ENGLISH), max_size=40).map("".join)
 
 
 @settings(max_examples=500, deadline=None)

@@ -124,5 +124,5 @@ def _reach(offsets: np.ndarray, length: int) -> Callable[[int, int], int]:
     count = len(offsets)
     if count == length:  # a token a character: no need to search
         return lambda at, tokens: min(length, at + tokens)
-    starts = np.append(offsets[:, 0], length)
+    starts: np.ndarray = np.append(offsets[:, 0], length)
     return lambda at, tokens: int(starts[min(count, int(starts.searchsorted(at)) + tokens)])

@@ -22,8 +22,8 @@ class MarkdownLoader:
 
     The tree's nodes are ``front-matter heading paragraph list item table row cell code quote html rule``, as CommonMark
     and GitHub's table extension define them. Spans hold the markup, without white space at the edges. Headings have
-    their plain text as title, code blocks their language; the first row of a table has ``meta["header"]``; lists and items
-    have their depth as level. The one paragraph of a tight list's item is the item itself.
+    their plain text as title, code blocks their language; the first row of a table has ``meta["header"]``; lists and
+    items have their depth as level. The one paragraph of a tight list's item is the item itself.
 
     `meta`: ``encoding``, and ``title``: that of the front matter, else the first heading's.
     """
