@@ -189,3 +189,24 @@ def test_a_proxy_shows_what_it_stands_for(assembly: Make) -> None:
     assert (tool.name, tool.effect, tool.parameters) == ("adder", "read", {"type": "object"})
     with pytest.raises(AttributeError):
         tool.nothing  # noqa: B018
+
+
+def test_a_model_made_of_models_is_counted_once(assembly: Make) -> None:
+    from dougong import Delta, Usage
+    from dougong.kinds import LLM
+    from dougong.proxies import proxied
+
+    class One:
+        def chat(self, messages: Any, tools: Any = (), schema: Any = None, sampling: Any = None) -> Any:
+            yield Delta("a", finish="stop", usage=Usage(input_tokens=10, output_tokens=2))
+
+    class Wrapper(One):
+        of = proxied(LLM, One(), "inner")
+
+        def chat(self, messages: Any, tools: Any = (), schema: Any = None, sampling: Any = None) -> Any:
+            yield from self.of.chat(messages)
+
+    run = Run()
+    with run.active():
+        list(proxied(LLM, Wrapper(), "outer").chat([]))
+    assert (run.usage.model_calls, run.usage.input_tokens, run.usage.output_tokens) == (1, 10, 2)

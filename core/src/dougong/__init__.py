@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dougong.errors import ConfigError as ConfigError
     from dougong.errors import Diverged as Diverged
     from dougong.errors import DougongError as DougongError
+    from dougong.errors import Exhausted as Exhausted
     from dougong.errors import LoadError as LoadError
     from dougong.errors import Place as Place
     from dougong.errors import PluginError as PluginError
@@ -69,7 +70,8 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "assemble": "Assembly load make",
-    "errors": "BuildError CallError Cancelled ConfigError Diverged DougongError LoadError Place PluginError StoreError",
+    "errors": "BuildError CallError Cancelled ConfigError Diverged DougongError Exhausted LoadError Place "
+    "PluginError StoreError",
     "hookspecs": "hookimpl",
     "kinds": "Adapter Block Builder Cache Chunker Embedder Index LLM Library Loader Middleware Network Objective "
     "Pattern Retriever Tokenizer Tool",

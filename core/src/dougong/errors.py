@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import attrs
 
+from dougong.messages import t
+
 
 @attrs.frozen
 class Place:
@@ -58,9 +60,9 @@ class DougongError(Exception):
     def __str__(self) -> str:
         head = "  ".join(part for part in (str(self.place or ""), self.path) if part)
         origin = ", ".join(part for part in (self.technique, self.distribution) if part)
-        text = f"{head}: {self.message}" if head else self.message
+        text = head + t(": ") + self.message if head else self.message
         if self.hint:
-            text += f"; {self.hint}"
+            text += t("; ") + self.hint
         return f"{text}  ({origin})" if origin else text
 
 
@@ -107,6 +109,18 @@ class StoreError(DougongError):
 
 class CallError(DougongError):
     """A model, tool or retriever failed during a run."""
+
+
+class Exhausted(CallError):
+    """A budget ran out; the call was not made. A pattern answers with what there is, as ``stopped``.
+
+    Attributes:
+        what: which limit, ``tokens`` say.
+    """
+
+    def __init__(self, message: str, *, what: str = "", **where: object) -> None:
+        super().__init__(message, **where)  # type: ignore[arg-type]
+        self.what = what
 
 
 class Diverged(DougongError):

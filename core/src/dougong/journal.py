@@ -1,31 +1,39 @@
 """The journal of a run: one append-only file of JSON lines that is trace, bill, replay and checkpoint in one.
 
-Line 1 is a header with the format's version ``v``. Then, for each call, an ``intent`` before and a ``result``
-after; for each value taken from outside (clock, randomness, a person), a ``value``; at last an ``end``. Each line
-is flushed, so that it survives the process; it is fsynced before a write tool is called and at the end, so that it
-survives the machine.
+Line 1 is a header with the format's version ``v``. Then, for each call, an ``intent`` before and a ``result`` after;
+for each value taken from outside (clock, randomness, a person), a ``value``; at last an ``end``. Each line survives
+the process; it is fsynced before a write tool is called and at the end, so that it survives the machine.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import sys
+import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
+from dougong.codec import to_data
 from dougong.errors import Place, StoreError
+from dougong.locks import lock_file, sync_folder
 from dougong.messages import t
 from dougong.types import Secret
 
 VERSION = 1
+EVENTS = ("intent", "result", "value")
 BLOB = 32 * 1024
 """Bytes beyond which a line's value lies in a file of its own beside the journal, named by its hash."""
+
+
+class JournalError(StoreError):
+    """The journal itself failed: never how a call ended, so never written down as that."""
 
 
 class Journal:
@@ -33,8 +41,8 @@ class Journal:
 
     Attributes:
         header: the first line.
-        intents, results, values: lines by key (a call's path).
         ended: the last line of a run that came to its end, else None.
+        loose: keys of streams that were closed before their end while nothing shows that the run went on after that.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any] | None = None, *, fsync: bool = True) -> None:
@@ -45,58 +53,86 @@ class Journal:
         self.path, self._fsync = path, fsync
         self.header: dict[str, Any] = {}
         self.ended: dict[str, Any] | None = None
+        self.loose: set[str] = set()
         self._by_kind: dict[str, dict[str, dict[str, Any]]] = {"intent": {}, "result": {}, "value": {}}
         self._begun: Counter[str] = Counter()
         self._inside: dict[str, dict[str, None]] = {}
+        self._failed: JournalError | None = None
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = path.open("a+b")
+            self._file: IO[bytes] = path.open("a+b", buffering=0)
         except OSError as error:
             raise _cannot(path, error) from error
         try:
-            _lock_file(self._file, path)
-            self._file.seek(0)
+            if not lock_file(self._file):
+                message = t("another process writes this journal")
+                raise StoreError(message, place=Place(str(path)), hint=t("wait for it, or start a run of your own"))
             good = 0
-            for line, good in _lines(self._file, path):  # noqa: B007  the end of the last good line
-                self._take(line)
+            with path.open("rb") as file:
+                for line, good in _lines(file, path):  # noqa: B007  the end of the last good line
+                    self._take(line)
             self._file.truncate(good)
             if not self.header:
-                self.write({"v": VERSION, "created": time.time(), **(header or {})})
+                self.write({"v": VERSION, "created": time.time(), **to_data(header or {})}, sync=True)
+                if fsync:
+                    sync_folder(path.parent)
         except BaseException:
             self._file.close()
             raise
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
 
     def get(self, event: str, key: str) -> dict[str, Any] | None:
         """The line of kind `event` (``intent result value``) with `key`; None if there is none."""
         line = self._by_kind[event].get(key)
         return None if line is None else _fetched(line, self.path)
 
+    def keys(self, event: str) -> list[str]:
+        """Keys of the lines of kind `event`, in order."""
+        return list(self._by_kind[event])
+
     def count(self, key: str) -> int:
         """How often the call `key` was begun."""
         return self._begun.get(key, 0)
 
-    def inside(self, path: str) -> list[str]:
-        """Keys of the calls made directly inside the call at `path`, in order."""
-        return list(self._inside.get(path, ()))
+    def inside(self, key: str) -> list[str]:
+        """Keys of the calls made directly inside the call `key`, branches and children included, in order."""
+        return list(self._inside.get(key, ()))
 
     def write(self, line: Mapping[str, Any], *, sync: bool = False) -> None:
-        """Append a line and flush it. Raises StoreError when it cannot; what was written before stays good."""
+        """Append a line. Raises JournalError when it cannot, and from then on: what was written before stays good."""
         with self._lock:
+            if self._failed is not None:
+                raise self._failed
+            if self.closed:
+                raise JournalError(t("the journal is closed"), place=Place(str(self.path)))
             try:
-                data = _dump({key: self._set_aside(value) for key, value in line.items()})
-                self._file.write(data)
-                self._file.flush()
+                short = {key: self._set_aside(value) for key, value in line.items()}
+                self._append(_dump(short, keep=("e", "at", "request")))
                 if sync and self._fsync:
                     os.fsync(self._file.fileno())
             except OSError as error:
-                raise _cannot(self.path, error) from error
-            self._take(json.loads(data))
+                self._failed = _cannot(self.path, error)
+                raise self._failed from error
+            self._take(short)
 
     def close(self) -> None:
         with self._lock:
-            if not self._file.closed:
-                self._file.close()
+            self._file.close()
+
+    def _append(self, data: bytes) -> None:
+        end = os.fstat(self._file.fileno()).st_size
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except BaseException:  # a torn line must not come to stand before another
+            with suppress(OSError):
+                self._file.truncate(end)
+            raise
 
     def _set_aside(self, value: Any) -> Any:
         """Large values as content-addressed files: written, fsynced, renamed, then named in the line."""
@@ -107,7 +143,10 @@ class Journal:
             return value
         name = sha256(data).hexdigest()
         folder = _blobs(self.path)
-        folder.mkdir(exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            if self._fsync:
+                sync_folder(folder.parent)
         if not (folder / name).exists():
             temporary = folder / f"{name}.{os.getpid()}.{threading.get_ident()}"
             with temporary.open("wb") as file:
@@ -119,18 +158,50 @@ class Journal:
         return {"$blob": name}
 
     def _take(self, line: dict[str, Any]) -> None:
-        event = line.get("e")
+        event, at = line.get("e"), line.get("at", "")
         if event is None:
             self.header = line
-        elif event in self._by_kind:
-            self._by_kind[event][line["at"]] = line
-            if event == "intent":
-                self._begun[line["at"]] += 1
-                outer, _, _ = line["at"].rpartition(".")
-                if outer and "~" not in line["at"]:
-                    self._inside.setdefault(outer, {})[line["at"]] = None
         elif event == "end":
             self.ended = line
+            self.loose.clear()
+        elif event in self._by_kind:
+            self._by_kind[event][at] = line
+            if event == "intent":
+                self._begun[at] += 1
+                self._by_kind["result"].pop(at, None)  # the call is made anew
+                self.loose.discard(at)
+                if "~" not in at.rpartition(".")[2]:
+                    self._inside.setdefault(_enclosing(at), {})[at] = None
+            if event == "result" and "cut" in line:
+                self.loose.add(at)
+            elif self.loose:
+                self.loose -= {cut for cut in self.loose if _goes_on(cut, at, event == "result")}
+
+
+def _enclosing(key: str) -> str:
+    """The call that the call `key` is made in, outside the branches and children between; empty at the top."""
+    parts = key.split(".")[:-1]
+    while parts and ("[" in parts[-1] or "/" in parts[-1]):
+        parts.pop()
+    return ".".join(parts)
+
+
+def _goes_on(cut: str, at: str, result: bool) -> bool:
+    """Whether an event at `at` shows that the reader of the stream `cut` went on after it closed it.
+
+    It does if it comes from the same place or one around it: from a later step there, or as the result of the call
+    that the stream was read in. Other branches show nothing, nor do values that middleware takes around a call.
+    """
+    left, right = cut.split("."), at.split(".")
+    for one, other in zip(left, right, strict=False):
+        if one != other:
+            return _step(one) < _step(other)
+    return result and len(right) < len(left)
+
+
+def _step(part: str) -> list[int]:
+    """Position and attempt of a part of a path, without branch, child or mark: 1, 2 for ``1~2^``."""
+    return [int(number) for number in re.split(r"[\[/^!]", part, maxsplit=1)[0].split("~")]
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
@@ -156,22 +227,30 @@ def _lines(file: IO[bytes], path: Path) -> Iterator[tuple[dict[str, Any], int]]:
     for number, raw in enumerate(file, 1):
         try:
             line = json.loads(raw)
-            if not raw.endswith(b"\n") or not isinstance(line, dict):
+            if not isinstance(line, dict) or (number > 1 and not _is_event(line)):
                 raise ValueError
         except ValueError:
-            if file.read(1):
-                message = t("the journal is damaged")
-                hint = t("restore it, or start a new run")
-                raise StoreError(message, place=Place(str(path), number), hint=hint) from None
+            line = None
+        if number == 1 and (line is None or "v" not in line) and not _torn_header(raw):
+            raise StoreError(t("this is no journal"), place=Place(str(path), 1), hint=t("name another file"))
+        if not raw.endswith(b"\n"):
             return
-        if number == 1 and line.get("v") != VERSION:
-            if "v" not in line:
-                message = t("this is no journal")
-            else:
-                message = t("the journal has version {have}; this dougong reads {ours}", have=line["v"], ours=VERSION)
+        if line is None:
+            cure = t("restore it, or start a new run")
+            raise StoreError(t("the journal is damaged"), place=Place(str(path), number), hint=cure)
+        if number == 1 and line["v"] != VERSION:
+            message = t("the journal has version {have}; this dougong reads {ours}", have=line["v"], ours=VERSION)
             raise StoreError(message, place=Place(str(path), 1), hint=t("upgrade dougong, or name another file"))
         end += len(raw)
         yield line, end
+
+
+def _is_event(line: dict[str, Any]) -> bool:
+    return isinstance(line.get("e"), str) and (line["e"] not in EVENTS or isinstance(line.get("at"), str))
+
+
+def _torn_header(raw: bytes) -> bool:
+    return not raw.endswith(b"\n") and raw[:5] == b'{"v":'[: len(raw)]
 
 
 def _fetched(line: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -186,37 +265,36 @@ def _blob(value: Any, path: Path) -> Any:
         return json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         message = t("a value of the journal is missing")
-        raise StoreError(message, place=Place(str(file)), hint=t("keep the folder with its journal")) from error
+        raise JournalError(message, place=Place(str(file)), hint=t("keep the folder with its journal")) from error
 
 
 def _blobs(path: Path) -> Path:
     return path.with_name(path.name + ".blobs")
 
 
-def _dump(value: Any) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return (Secret.scrub(text) + "\n").encode("utf-8", "surrogatepass")
+def _dump(value: Any, keep: tuple[str, ...] = ()) -> bytes:
+    """A line of JSON without secrets. They are taken out of the strings, not out of the line: one may be ``1234``."""
+    text = _json(value)
+    if Secret.scrub(text) != text:
+        kept = {key: value[key] for key in keep if key in value}
+        text = _json({**_scrubbed(value), **kept} if kept else _scrubbed(value))
+    return (text + "\n").encode("utf-8", "surrogatepass")
 
 
-def _lock_file(file: IO[bytes], path: Path) -> None:
-    """One writer a journal; the lock goes with its process."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(1 << 30)  # beyond the content, so that readers are not locked out
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        message = t("another process writes this journal")
-        raise StoreError(message, place=Place(str(path)), hint=t("wait for it, or start a run of your own")) from None
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _cannot(path: Path, error: OSError) -> StoreError:
-    hint = t("free some space, then resume") if error.errno == 28 else t("check the folder and its permissions")
-    return StoreError(
-        t("cannot write the journal: {reason}", reason=error.strerror or error), place=Place(str(path)), hint=hint
-    )
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, str):
+        return Secret.scrub(value)
+    if isinstance(value, dict):
+        return {key: _scrubbed(item) for key, item in value.items()}
+    return [_scrubbed(item) for item in value] if isinstance(value, list) else value
+
+
+def _cannot(path: Path, error: OSError) -> JournalError:
+    full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+    hint = t("free some space, then resume") if full else t("check the folder and its permissions")
+    reason = error.strerror or str(error)
+    return JournalError(t("cannot write the journal: {reason}", reason=reason), place=Place(str(path)), hint=hint)

@@ -6,19 +6,21 @@ verified: a run that asks something else at the same place has `Diverged`.
 
 from __future__ import annotations
 
+import builtins
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dougong import errors
+from dougong.call import Call
 from dougong.codec import digest, from_data, to_data
 from dougong.errors import CallError, Cancelled, Diverged, DougongError, Place
-from dougong.journal import Journal
+from dougong.journal import Journal, JournalError
 from dougong.messages import t
 from dougong.types import Answer, Delta, Result, ToolResult
 
 if TYPE_CHECKING:
-    from dougong.run import Call, Run
+    from dougong.run import Run
 
 Items = Iterator[Delta | Result]
 
@@ -29,26 +31,36 @@ class Recall:
     def __init__(self, journal: Journal | None, replay: bool) -> None:
         self._journal, self._replay = journal, replay
         self._attempts: dict[str, int] = {}
+        self._met: set[str] = set()
+        self._cut: set[str] = set()
 
     @property
     def replaying(self) -> bool:
         return self._replay
 
-    def items(self, call: Call, inner: Callable[[Call], Items], run: Run) -> Items:
+    def key(self, call: Call) -> str:
+        """The key of this attempt at `call`."""
+        attempt = self._attempts.get(call.path, 0)
+        self._attempts[call.path] = attempt + 1
+        return f"{call.path}~{attempt}" if attempt else call.path
+
+    def items(self, call: Call, key: str, inner: Callable[[Call], Items], run: Run) -> Items:
         """What `call` yields: read back if it is finished, else made and written down."""
         journal = self._journal
         if journal is None:
             yield from inner(call)
             return
-        key = self._key(call)
         arguments = to_data(dict(call.arguments))
         request = digest([call.kind, call.name, arguments])
         past = journal.get("intent", key)
         if past is not None and past["request"] != request:
             raise self._diverged(call, key, past, arguments)
-        result = journal.get("result", key)
+        value = journal.get("value", key)
+        if value is not None:
+            raise self._other(key, value["what"], f"{call.kind} {call.name}", call.name)
+        result = self._finished(key)
         if result is not None:
-            yield from self._again(result, key)
+            yield from self._again(result, key, call.path)
             return
         if self._replay:
             raise Diverged(
@@ -71,35 +83,56 @@ class Recall:
         yield from self._live(journal, key, inner(call))
 
     def _live(self, journal: Journal, key: str, source: Items) -> Items:
+        """Make the call, and write its end down: before a result is handed on, after the last piece of a stream.
+
+        What was cancelled, or stopped by the journal, is not finished: a resumed run makes the call again.
+        """
         data: list[Any] = []
         start = time.perf_counter()
         end: dict[str, Any] = {}
+        single = False
         try:
             for item in source:
                 data.append(to_data(item))
+                single = isinstance(item, Result)
+                if single:
+                    break
                 yield from_data(data[-1])
-        except Exception as error:
-            if isinstance(error, Cancelled):
-                raise  # not finished: a resumed run makes the call again
-            end = {"error": _error_data(error)}
+            end = {"done": True}
+        except (Cancelled, Diverged, JournalError):
             raise
+        except Exception as error:
+            end = {"error": error_data(error)}
+            raise error_from(end["error"]) from error
         except GeneratorExit:
             end = {"cut": True}
             raise
-        except BaseException:
-            raise
-        else:
-            end = {"done": True}
         finally:
-            if end:
+            if isinstance(source, Generator):
+                source.close()
+            if end and not journal.closed:
                 milliseconds = round((time.perf_counter() - start) * 1e3, 3)
                 journal.write({"e": "result", "at": key, "t": time.time(), "ms": milliseconds, "items": data, **end})
+        if single:
+            yield from_data(data[-1])
 
-    def _again(self, result: dict[str, Any], key: str) -> Items:
-        for data in result["items"]:
+    def _finished(self, key: str) -> dict[str, Any] | None:
+        """The call's end. A stream that was closed, with no sign that its reader went on, is none: it may have been an
+        interruption that closed it."""
+        assert self._journal is not None
+        if key in self._journal.loose and not self._replay:
+            return None
+        return self._journal.get("result", key)
+
+    def _again(self, result: dict[str, Any], key: str, path: str) -> Items:
+        self._met.add(key)
+        last = len(result["items"]) - 1 if "cut" in result else -1
+        for index, data in enumerate(result["items"]):
+            if index == last:
+                self._cut.add(path)
             yield from_data(data)
         if "error" in result:
-            raise _error(result["error"])
+            raise error_from(result["error"])
         if "cut" in result:
             raise Diverged(t("the run reads on where it once stopped, at {path}", path=key))
 
@@ -115,23 +148,31 @@ class Recall:
         answer = self.value(f"{key}!{number}", "answer", lambda: run.put(question, ("yes", "no")))
         return bool(answer == "yes")
 
-    def inside(self, call: Call) -> list[Call]:
-        """Finished calls made directly inside `call`, if `call` is finished itself and will be read back."""
+    def inside(self, key: str) -> list[Call]:
+        """Finished calls made inside the call `key`, if it is finished itself and will be read back."""
         journal = self._journal
-        if journal is None or journal.get("result", self._key(call, peek=True)) is None:
+        if journal is None or self._finished(key) is None:
             return []
         past = []
-        for key in journal.inside(call.path):
-            line = journal.get("intent", key)
-            if line is not None and journal.get("result", key) is not None:
-                past.append(type(call)(key, line["kind"], line["name"], from_data(line["arguments"]), line["effect"]))
+        for inner in journal.inside(key):
+            line = journal.get("intent", inner)
+            if line is not None and journal.get("result", inner) is not None:
+                arguments = from_data(line["arguments"])
+                past.append(Call(inner, line["kind"], line["name"], arguments, line["effect"]))
         return past
+
+    def cut(self, call: Call) -> bool:
+        """Whether `call` was read back to where its reader once closed it."""
+        return call.path in self._cut
 
     def value(self, key: str, what: str, function: Callable[[], Any]) -> Any:
         """An outside value: read back, or taken and written down."""
         journal = self._journal
         if journal is None:
             return function()
+        call = journal.get("intent", key)
+        if call is not None:
+            raise self._other(key, f"{call['kind']} {call['name']}", what)
         past = journal.get("value", key)
         if past is None:
             if self._replay:
@@ -140,52 +181,86 @@ class Recall:
             journal.write({"e": "value", "at": key, "t": time.time(), "what": what, "value": data})
             return from_data(data)
         if past["what"] != what:
-            raise Diverged(t("at {path} the run took {old}, now it takes {new}", path=key, old=past["what"], new=what))
+            raise self._other(key, past["what"], what)
         return from_data(past["value"])
 
     def end(self, answer: Answer) -> None:
-        """The last line of the journal. A replay that ends otherwise than the run did has diverged."""
+        """The last line of the journal. A run that ends otherwise than it did has diverged."""
         journal = self._journal
         if journal is None:
             return
         data = to_data(answer)
+        if self._replay:
+            self._check_all_was_made(journal)
         if journal.ended is None:
             journal.write({"e": "end", "t": time.time(), "answer": data}, sync=True)
         elif digest(journal.ended["answer"]) != digest(data):
             raise Diverged(t("the run ended with another answer"), place=Place(str(journal.path)))
 
-    def _key(self, call: Call, *, peek: bool = False) -> str:
-        attempt = self._attempts.get(call.path, 0)
-        if not peek:
-            self._attempts[call.path] = attempt + 1
-        return f"{call.path}~{attempt}" if attempt else call.path
+    def _check_all_was_made(self, journal: Journal) -> None:
+        for key in journal.keys("result"):
+            line = journal.get("intent", key)
+            if key not in self._met and line is not None:
+                raise self._other(key, f"{line['kind']} {line['name']}", t("its end"), line["name"])
 
-    def _diverged(self, call: Call, key: str, past: dict[str, Any], arguments: Any) -> Diverged:
+    def _other(self, key: str, old: str, new: str, technique: str = "") -> Diverged:
         assert self._journal is not None
-        old = f"{past['kind']} {past['name']}" if (past["kind"], past["name"]) != (call.kind, call.name) else ""
-        new = f"{call.kind} {call.name}" if old else ""
-        if not old:
-            changed = [name for name in arguments if past["arguments"].get(name) != arguments[name]]
-            old = t("with {names} as they were", names=", ".join(changed))
-            new = t("with other {names}", names=", ".join(changed))
         return Diverged(
             t("at {path} the run made {old}, now it makes {new}", path=key, old=old, new=new),
             place=Place(str(self._journal.path)),
-            technique=call.name,
+            technique=technique,
             hint=t("resume with the config that began it, or start a new run"),
         )
 
+    def _diverged(self, call: Call, key: str, past: dict[str, Any], arguments: Any) -> Diverged:
+        if (past["kind"], past["name"]) != (call.kind, call.name):
+            return self._other(key, f"{past['kind']} {past['name']}", f"{call.kind} {call.name}", call.name)
+        changed = [name for name in arguments if past["arguments"].get(name) != arguments[name]]
+        old = t("with {names} as they were", names=", ".join(changed))
+        return self._other(key, old, t("with other {names}", names=", ".join(changed)), call.name)
 
-def _error_data(error: Exception) -> dict[str, Any]:
-    fields = {name: getattr(error, name, "") for name in ("hint", "path", "technique", "distribution")}
-    message = error.message if isinstance(error, DougongError) else str(error)
-    return {"type": type(error).__name__, "message": message, **{k: v for k, v in fields.items() if isinstance(v, str)}}
+
+def error_data(error: Exception) -> dict[str, Any]:
+    """What is needed to raise `error` again: its class, and what of it is plain data."""
+    base = next((cls.__name__ for cls in type(error).__mro__ if cls.__module__ == errors.__name__), "")
+    return {
+        "type": type(error).__qualname__,
+        "module": type(error).__module__,
+        "base": base,
+        "message": to_data(error.message if isinstance(error, DougongError) else str(error)),
+        "args": to_data(error.args) if _has_form(error.args) else None,
+        "fields": {name: to_data(value) for name, value in vars(error).items() if _has_form(value)},
+    }
 
 
-def _error(data: dict[str, Any]) -> Exception:
-    """The error that a finished call ended with; one that is not dougong's comes back as a CallError that names it."""
-    fields = {name: data.get(name, "") for name in ("hint", "path", "technique", "distribution")}
-    cls = getattr(errors, data["type"], None)
-    if isinstance(cls, type) and issubclass(cls, DougongError):
-        return cls(data["message"], **fields)
-    return CallError(f"{data['type']}: {data['message']}", **fields)
+def error_from(data: dict[str, Any]) -> Exception:
+    """The error that a call ended with. One of a class that is neither Python's nor dougong's is a CallError."""
+    fields = from_data(data["fields"])
+    if data["base"]:
+        core: type[DougongError] = getattr(errors, data["base"])
+        cls = next((c for c in _family(core) if (c.__module__, c.__qualname__) == (data["module"], data["type"])), core)
+        error = cls.__new__(cls)  # its own __init__ may ask for what is not known here
+        DougongError.__init__(error, data["message"])
+        vars(error).update(fields)
+        return error
+    python = getattr(builtins, data["type"], None) if data["module"] == "builtins" else None
+    if isinstance(python, type) and issubclass(python, Exception) and data["args"] is not None:
+        try:
+            return python(*from_data(data["args"]))
+        except TypeError:
+            pass  # one of a shape of its own
+    return CallError(f"{data['type']}: {data['message']}")
+
+
+def _family(cls: type[DougongError]) -> Iterator[type[DougongError]]:
+    yield cls
+    for child in cls.__subclasses__():
+        yield from _family(child)
+
+
+def _has_form(value: Any) -> bool:
+    try:
+        to_data(value)
+    except CallError:
+        return False
+    return True

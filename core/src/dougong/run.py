@@ -8,44 +8,32 @@ middleware, outermost first, then the journal, then the technique. Outside a run
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextlib import closing, contextmanager
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import attrs
 
 from dougong.call import Call as Call
 from dougong.call import Record as Record
-from dougong.errors import CallError, Cancelled
-from dougong.journal import Journal
+from dougong.call import outside_of
+from dougong.errors import CallError, Cancelled, Diverged, Exhausted
+from dougong.frame import Frame, current, within
+from dougong.journal import Journal, JournalError
 from dougong.kinds import Middleware
 from dougong.messages import t
 from dougong.recall import Recall
-from dougong.types import Answer, Delta, Event, Result, Usage
+from dougong.types import Answer, Delta, Event, Result, Secret, Usage
 
 T = TypeVar("T")
 Items = Iterator[Delta | Result]
-
-
-class _Frame:
-    """A place in the run that counts the calls made directly in it."""
-
-    __slots__ = ("path", "position", "run")
-
-    def __init__(self, run: Run, path: str) -> None:
-        self.run, self.path, self.position = run, path, 0
-
-    def next_path(self) -> str:
-        path = f"{self.path}.{self.position}" if self.path else str(self.position)
-        self.position += 1
-        return path
-
-
-_frame: ContextVar[_Frame | None] = ContextVar("dougong_frame", default=None)
+_PUNCTUATION = re.compile(r"[.\[\]/~^!\s]")
+"""What paths are punctuated with; a child's name has none of it."""
 
 
 @attrs.define(eq=False)
@@ -86,16 +74,20 @@ class Run:
     ) -> None:
         self.session, self.name = session, ""
         self._shared = _Shared(tuple(middleware), listener, Recall(journal, replay), ask)
-        self._root = _Frame(self, "")
+        self._root = Frame(self, "")
 
     @contextmanager
     def active(self) -> Iterator[Run]:
-        """Make this the run that proxies see."""
-        token = _frame.set(self._root)
+        """Make this the run that proxies see. Left by an error, it is cancelled, so that its branches end too."""
+        token = current.set(self._root)
         try:
             yield self
+        except BaseException:
+            if not self._root.path:
+                self.cancel()
+            raise
         finally:
-            _frame.reset(token)
+            current.reset(token)
 
     # ------------------------------------------------------------ what patterns use
 
@@ -117,7 +109,7 @@ class Run:
         here = self._here().next_path()
 
         def work(index: int) -> T:
-            _frame.set(_Frame(self, f"{here}[{index}]"))
+            current.set(Frame(self, f"{here}[{index}]"))
             return branches[index]()
 
         with ThreadPoolExecutor(min(limit, len(branches)) or 1, thread_name_prefix="dougong") as pool:
@@ -129,7 +121,7 @@ class Run:
         """A named run inside this one: same journal, middleware, budget and cancellation, a memory of its own."""
         child = object.__new__(Run)
         child.session, child.name, child._shared = f"{self.session}/{name}", name, self._shared
-        child._root = _Frame(child, f"{self._here().next_path()}/{name}")
+        child._root = Frame(child, f"{self._here().next_path()}/{_PUNCTUATION.sub('-', Secret.scrub(name))}")
         with child.active():
             self.emit("started", name=name)
             yield child
@@ -137,8 +129,9 @@ class Run:
     def outside(self, what: str, function: Callable[[], T]) -> T:
         """A value from outside the run (a clock, a file, a person): taken once, and the same again on replay.
 
-        It is plain data or dougong's types: what has no JSON form cannot be replayed.
+        It is plain data or dougong's types: what has no JSON form cannot be replayed. Raises Cancelled.
         """
+        self.check()
         value: T = self._shared.recall.value(self._here().next_path(), what, function)
         return value
 
@@ -196,9 +189,13 @@ class Run:
 
     @property
     def usage(self) -> Usage:
-        """What the calls so far cost."""
+        """What the calls so far cost. A model made of others counts as those; a call that a budget refused, not."""
+        made = [record for record in self.records if not (isinstance(record.error, Exhausted) and not record.items)]
+        wrappers = {outer for record in made if record.call.kind == "llm" for outer in outside_of(record.call.path)}
         total = Usage()
-        for record in list(self.records):
+        for record in sorted(made, key=_path):  # in one order: a sum of floats depends on it
+            if record.call.kind == "llm" and record.call.path in wrappers:
+                continue
             total += Usage(model_calls=record.call.kind == "llm", tool_calls=record.call.kind == "tool")
             for item in record.items:
                 if isinstance(item, Delta) and item.usage is not None:
@@ -215,14 +212,14 @@ class Run:
         call = Call(self._here().next_path(), kind, name, arguments, effect)
         yield from self._carry_out(call, inner)
 
-    def _carry_out(self, call: Call, inner: Callable[[Call], Items]) -> Items:
-        recall, inside = self._shared.recall, _Frame(self, call.path)
+    def _carry_out(self, call: Call, inner: Callable[[Call], Items]) -> Generator[Delta | Result, None, None]:
+        recall = self._shared.recall
 
         def innermost(call: Call) -> Items:
-            for past in recall.inside(call):  # calls inside a finished one: middleware counts them again
-                for _ in self._carry_out(past, _unreachable):
-                    pass
-            return recall.items(call, inner, self)
+            key = recall.key(call)
+            for past in recall.inside(key):
+                self._count_again(past)
+            yield from within(Frame(self, key), recall.items(call, key, inner, self))
 
         proceed: Callable[[Call], Items] = innermost
         for layer in reversed(self._shared.middleware):
@@ -231,17 +228,9 @@ class Run:
         items: list[Delta | Result] = []
         error: BaseException | None = None
         start = time.perf_counter()
-        source = iter(proceed(call))
+        source = within(Frame(self, f"{call.path}^"), proceed(call))
         try:
-            while True:
-                # The frame is set only while the callee computes: a generator shares its consumer's context.
-                token = _frame.set(inside)
-                try:
-                    item = next(source, None)
-                finally:
-                    _frame.reset(token)
-                if item is None:
-                    break
+            for item in source:
                 items.append(item)
                 if isinstance(item, Delta):
                     self.emit("delta", call=call, delta=item)
@@ -251,14 +240,31 @@ class Run:
             error = problem
             raise
         finally:
-            if hasattr(source, "close"):
+            try:
                 source.close()
-            self.records.append(Record(call, tuple(items), error, time.perf_counter() - start))
-            self.emit("result", call=call, error=error)
+            finally:
+                self.records.append(Record(call, tuple(items), error, time.perf_counter() - start))
+                self.emit("result", call=call, error=error)
 
-    def _here(self) -> _Frame:
-        frame = _frame.get()
+    def _count_again(self, past: Call) -> None:
+        """Pass a call that lies inside a finished one through middleware again. It ends as it ended then."""
+        try:
+            with closing(self._carry_out(past, _unreachable)) as stream:
+                for _ in stream:
+                    if self._shared.recall.cut(past):
+                        break
+        except (Cancelled, Diverged, JournalError):
+            raise
+        except Exception:
+            pass  # what it was made in dealt with it
+
+    def _here(self) -> Frame:
+        frame = current.get()
         return frame if frame is not None and frame.run._shared is self._shared else self._root
+
+
+def _path(record: Record) -> str:
+    return record.call.path
 
 
 def _around(layer: Middleware, proceed: Callable[[Call], Items]) -> Callable[[Call], Items]:
@@ -271,7 +277,7 @@ def _unreachable(call: Call) -> Items:
 
 def active_run() -> Run | None:
     """The run that the current code is part of; None outside one."""
-    frame = _frame.get()
+    frame = current.get()
     return frame.run if frame else None
 
 

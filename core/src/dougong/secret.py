@@ -10,12 +10,13 @@ class Secret:
     """A string that prints as ``***``. `reveal` gives it to who must send it; `scrub` takes it out of a text."""
 
     __slots__ = ("_value",)
-    _known: ClassVar[set[str]] = set()
+    _known: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, value: str) -> None:
         self._value = value
-        if len(value) >= 4:  # shorter ones stand in too many words to be told apart
-            Secret._known.add(value)
+        if len(value) >= 4 and value not in Secret._known:  # shorter ones stand in too many words to be told apart
+            # Longest first, since one may be part of another; a new tuple, since other threads are reading this one.
+            Secret._known = tuple(sorted((*Secret._known, value), key=len, reverse=True))
 
     @staticmethod
     def scrub(text: str) -> str:

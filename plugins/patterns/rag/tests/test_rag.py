@@ -1,5 +1,5 @@
 import pytest
-from dougong import CallError, Chunk, Delta, Hit, Run, Span, Usage
+from dougong import CallError, Chunk, Delta, Exhausted, Hit, Run, Span, Usage
 from dougong_pattern_rag import Params
 from dougong_pattern_rag.citations import claims, find
 from dougong_pattern_rag.rag import RAG
@@ -185,3 +185,18 @@ def test_no_reply_breaks_the_parser_and_every_citation_is_exact(reply):
     for claim in claims(reply, [Hit(ENGLISH, 1.0), Hit(CHINESE, 0.5)]):
         if claim.citation:
             assert claim.citation.span.of(TEXT) == claim.citation.quote
+
+
+class RunsOut(Says):
+    """Says a piece, then the budget is used up."""
+
+    def chat(self, messages, tools=(), schema=None, sampling=None):
+        yield Delta("Returns are")
+        raise Exhausted("the budget ran out of tokens", what="tokens")
+
+
+def test_when_a_budget_runs_out_the_answer_names_it_and_carries_what_there_is():
+    run = Run()
+    with run.active():
+        said = RAG(Params(Found(ENGLISH), RunsOut(""))).run("How long are returns accepted?", run)
+    assert (said.status, said.text, said.reason) == ("stopped", "Returns are", "the budget ran out of tokens")

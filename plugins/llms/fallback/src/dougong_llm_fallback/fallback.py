@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
-from dougong import LLM, Cancelled, Delta, Message, Sampling, Tool
+from dougong import LLM, Cancelled, Delta, Exhausted, Message, Sampling, Tool
 from dougong.errors import Diverged
 
 from dougong_llm_fallback import AllFailed, Params
@@ -51,7 +51,7 @@ class Fallback:
         raise AllFailed(failed) from failed[-1][1]
 
     def _passes_on(self, error: Exception) -> bool:
-        if isinstance(error, (Cancelled, Diverged)):  # no model's failure, whatever `on` says
+        if isinstance(error, (Cancelled, Diverged, Exhausted)):  # no model's failure, whatever `on` says
             return False
         names = {cls.__name__ for cls in type(error).__mro__}
         return getattr(error, "kind", None) in self._on or not names.isdisjoint(self._on)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from dougong import Answer, CallError, Delta, Hit, Message, Part, Run
+from dougong import Answer, CallError, Delta, Exhausted, Hit, Message, Part, Run
 from dougong_analyzer import language
 
 from dougong_pattern_rag import Params
@@ -33,22 +33,27 @@ class RAG:
         p = self._params
         chinese = language(question) == "zh"
         declined = p.declined_zh if chinese else p.declined_en
-        hits = p.retriever.search(question, p.k)
+        try:
+            hits = p.retriever.search(question, p.k)
+        except Exhausted as limit:
+            return Answer("", status="stopped", reason=limit.message, usage=run.usage)
         if not hits:
             run.say(declined)
             reason = "没有检索到与问题相关的段落。" if chinese else "No passage was found for the question."
             return Answer(declined, status="declined", reason=reason, usage=run.usage)
         instruction = (p.instruction_zh if chinese else p.instruction_en).replace("{declined}", declined)
-        reply, last = self._ask(_messages(instruction, hits, question), run)
+        reply, last, limit = self._ask(_messages(instruction, hits, question), run)
         found = claims(reply, hits)
         data = {
             "unverified": [{"label": c.label, "quote": c.quote} for c in found if c.quote and not c.citation],
             "uncited": [c.label for c in found if not c.quote],
         }
         citations = tuple(c.citation for c in found if c.citation)
-        status: Literal["answered", "declined"] = "answered"
+        status: Literal["answered", "declined", "stopped"] = "answered"
         reason = ""
-        if not reply.strip() or (not citations and find(declined.rstrip(".。"), reply)):
+        if limit is not None:
+            status, reason = "stopped", limit.message
+        elif not reply.strip() or (not citations and find(declined.rstrip(".。"), reply)):
             status = "declined"
             reason = str(
                 last.get("reason")
@@ -56,17 +61,20 @@ class RAG:
             )
         return Answer(reply, citations, status, reason, last.get("confidence"), run.usage, data)
 
-    def _ask(self, messages: list[Message], run: Run) -> tuple[str, dict[str, Any]]:
-        """The model's whole reply and the extras it sent along, said piece by piece."""
+    def _ask(self, messages: list[Message], run: Run) -> tuple[str, dict[str, Any], Exhausted | None]:
+        """The model's reply and the extras it sent along, said piece by piece; and what ran out, if something did."""
         pieces: list[str] = []
         data: dict[str, Any] = {}
         delta: Delta
-        for delta in self._params.llm.chat(messages):
-            if delta.text:
-                pieces.append(delta.text)
-                run.say(delta.text)
-            data.update(delta.data)
-        return "".join(pieces), data
+        try:
+            for delta in self._params.llm.chat(messages):
+                if delta.text:
+                    pieces.append(delta.text)
+                    run.say(delta.text)
+                data.update(delta.data)
+        except Exhausted as limit:
+            return "".join(pieces), data, limit
+        return "".join(pieces), data, None
 
 
 def _messages(instruction: str, hits: list[Hit], question: str) -> list[Message]:
