@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import dougong
-import pytest
-from dougong import CallError, Exhausted
 from dougong.journal import Journal
 
 RECIPE = Path(__file__).parent.parent / "docs" / "recipes" / "middleware.yaml"
@@ -47,9 +45,10 @@ def test_it_replays_with_every_attempt_and_no_personal_data_in_requests(tmp_path
 
 
 def test_what_ran_out_is_named(tmp_path: Path) -> None:
+    """The budget's refusal ends the answer, not the program: it says what ran out."""
     with assembly(tmp_path, **{"middleware[3].tokens": 50}) as built:
         built["library"].sync()
-        with pytest.raises(Exhausted, match="ran out of tokens") as caught:
-            built.run("When was the Yingzao Fashi printed?")
-    assert isinstance(caught.value, CallError)
-    assert caught.value.what == "tokens"
+        answer = built.run("When was the Yingzao Fashi printed?")
+    assert answer.status == "stopped"
+    assert "ran out of tokens" in answer.reason
+    assert answer.usage.model_calls == 0

@@ -106,3 +106,8 @@ def test_simplified_keeps_the_length_and_is_idempotent() -> None:
 def test_importing_loads_no_dictionary_and_no_stemmer() -> None:
     code = "import sys, dougong_analyzer; print([m for m in ('rjieba', 'Stemmer', 'numpy') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("symbol", ["⺀", "㋐", "㈀"])
+def test_a_symbol_of_a_script_is_no_word(symbol: str) -> None:
+    assert [text[start:end] for text in [f"应县{symbol}木塔"] for start, end in words(text)] == ["应县", "木塔"]

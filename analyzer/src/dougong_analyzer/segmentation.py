@@ -18,8 +18,11 @@ SPACED = (
     r"[\p{L}\p{N}\p{M}--[UNSPACED]](?:[\p{L}\p{N}\p{M}--[UNSPACED]]|\p{M}|(?<=\p{L}\p{M}*)['’](?=\p{L})"
     r"|(?<=\p{Nd})(?:\.(?=\p{Nd})|,(?=\p{Nd}{3}(?!\p{Nd}))))*"
 ).replace("UNSPACED", UNSPACED)
+# The scripts' own symbols (radicals, circled kana) are no words.
 _WORD = regex.compile(
-    rf"(?P<han>\p{{Han}}+)|[\p{{Katakana}}ー]+|(?:\p{{Hangul}}\p{{M}}*)+|[{UNSPACED}]\p{{M}}*|{SPACED}", regex.V1
+    r"(?P<han>[\p{Han}--[\p{S}\p{P}]]+)|[[\p{Katakana}ー]--[\p{S}\p{P}]]+|(?:[\p{Hangul}--[\p{S}\p{P}]]\p{M}*)+"
+    rf"|[[{UNSPACED}]--[\p{{S}}\p{{P}}]]\p{{M}}*|{SPACED}",
+    regex.V1,
 )
 
 
