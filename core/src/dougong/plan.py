@@ -29,7 +29,7 @@ class Plan:
     """A technique that is checked and can be built.
 
     Attributes:
-        values: its params; in a slot's place a `Plan`, `Ref` or `Given`, or a `Fresh` of one.
+        values: its params; in a slot's place a `Plan`, `Ref`, `Given` or `Fresh`.
         node: as written, for the lock and for `show`.
     """
 
