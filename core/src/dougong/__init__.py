@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from dougong.types import ToolCall as ToolCall
     from dougong.types import ToolResult as ToolResult
     from dougong.types import Usage as Usage
+    from dougong.types import estimate_tokens as estimate_tokens
 
 _PUBLIC = {
     "assemble": "Assembly load make",
@@ -79,7 +80,7 @@ _PUBLIC = {
     "technique": "Technique Use slot",
     "tools": "tool",
     "types": "Answer Chunk Citation Delta Document Event Hit Message Part Result Sampling Secret Section Span "
-    "SyncReport ToolCall ToolResult Usage",
+    "SyncReport ToolCall ToolResult Usage estimate_tokens",
     "filters": "where",
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names.split()}

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from math import ceil
 from typing import Any, Literal
 
 import attrs
+
+_WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+
+
+def estimate_tokens(text: str) -> int:
+    """About how many tokens `text` has where no tokenizer is at hand: one a Chinese, Japanese or Korean character, one
+    for 3.5 others."""
+    wide = len(_WIDE.findall(text))
+    return wide + ceil((len(text) - wide) / 3.5)
 
 
 @attrs.frozen

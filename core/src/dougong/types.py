@@ -19,6 +19,7 @@ from dougong.chat import Sampling as Sampling
 from dougong.chat import ToolCall as ToolCall
 from dougong.chat import ToolResult as ToolResult
 from dougong.chat import Usage as Usage
+from dougong.chat import estimate_tokens as estimate_tokens
 from dougong.secret import Secret as Secret
 
 # ---------------------------------------------------------------- documents

@@ -10,7 +10,7 @@ from contextlib import suppress
 import attrs
 import dougong
 import pytest
-from dougong import CallError, Cancelled, Delta, Exhausted, Message, Run, Sampling, ToolResult, Usage
+from dougong import CallError, Cancelled, Delta, Exhausted, Message, Run, Sampling, ToolResult, Usage, estimate_tokens
 from dougong.journal import Journal
 from dougong.kinds import LLM, Retriever, Tool
 from dougong.proxies import proxied
@@ -187,7 +187,7 @@ def test_a_cut_stream_is_charged_for_its_input_and_what_came():
         next(stream)
         stream.close()
         used = run.memory(budget, dict).used["tokens"]
-    assert used == estimate.request({"messages": ASK})[0] + estimate.tokens("word " * 100)
+    assert used == estimate.request({"messages": ASK})[0] + estimate_tokens("word " * 100)
 
 
 def test_a_request_that_failed_before_its_reply_costs_nothing_but_a_call():
@@ -482,8 +482,8 @@ def test_an_estimate_never_exceeds_the_worst_case(text, name):
 
 
 def test_chinese_counts_by_character_and_english_by_its_words():
-    assert estimate.tokens("斗拱是中国建筑的构件") == 10
-    assert estimate.tokens("A bracket set carries the roof of a hall.") == 12
+    assert estimate_tokens("斗拱是中国建筑的构件") == 10
+    assert estimate_tokens("A bracket set carries the roof of a hall.") == 12
 
 
 def test_a_pattern_answers_with_what_there_is():

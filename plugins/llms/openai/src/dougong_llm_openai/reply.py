@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
-from dougong import Delta, Tool, ToolCall, Usage
+from dougong import Delta, Tool, ToolCall, Usage, estimate_tokens
 
 from dougong_llm_openai import EndpointError, Params
 from dougong_llm_openai.errors import classify, complaint
@@ -28,15 +28,9 @@ _FINISH = {
     "end_turn": "stop",
 }
 _FAILED = ("network_error", "insufficient_system_resource", "error", "abort")
-_TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+|[^\w\s]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Fail = Callable[..., EndpointError]
-
-
-def estimate(text: str) -> int:
-    """Tokens, near enough for a budget: a Han character, a word or a mark each."""
-    return len(_TOKEN.findall(text))
 
 
 @attrs.define
@@ -185,7 +179,7 @@ class Reply:
     def _priced(self) -> Usage:
         p = self._params
         written = "".join(self._written) + "".join(call.name + call.arguments for call in self._calls.all)
-        read, output, cached = self._usage or (estimate(self._asked()), estimate(written), 0)
+        read, output, cached = self._usage or (estimate_tokens(self._asked()), estimate_tokens(written), 0)
         price_cached = p.price_input if p.price_cached is None else p.price_cached
         money = ((read - cached) * (p.price_input or 0) + cached * (price_cached or 0)
                  + output * (p.price_output or 0)) / 1e6  # fmt: skip

@@ -11,7 +11,7 @@ LIMITS = ("steps", "model_calls", "tool_calls", "tokens", "money", "seconds")
 
 
 def _some_limit(instance: Params, attribute: Any, value: float | None) -> None:
-    if value is not None and value <= 0:
+    if value is not None and not value > 0:  # not-a-number included
         raise ValueError("must be more than 0; leave it out for no limit")
     if all(getattr(instance, name) is None for name in LIMITS):
         raise ValueError(f"must be set, or another limit; a budget has at least one of {', '.join(LIMITS)}")

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import attrs
-from dougong import Call, CallError, Delta, Diverged, Exhausted, Result, Sampling, Usage
+from dougong import Call, CallError, Delta, Diverged, Exhausted, Result, Sampling, Usage, estimate_tokens
 from dougong.run import active_run
 
 from dougong_middleware_budget import LIMITS, Params, Price, estimate
@@ -30,7 +30,7 @@ class Budget:
     def __init__(self, params: Params) -> None:
         self._params = params
         self._limits = {name: getattr(params, name) for name in LIMITS if getattr(params, name) is not None}
-        self._count = params.tokenizer.count if params.tokenizer is not None else estimate.tokens
+        self._count = params.tokenizer.count if params.tokenizer is not None else estimate_tokens
 
     def around(self, call: Call, proceed: Callable[[Call], Items]) -> Items:
         """The call's items. Raises Exhausted before it begins, or in mid-stream where its time is up."""

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
-from math import ceil
 from typing import Any
 
-_CJK = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+from dougong import estimate_tokens
+
 _MESSAGE = 8  # tokens of a message's frame: role, marks around quoted data
 _MOST_MESSAGE, _MOST_REQUEST = 32, 128  # the same at most; and what a model's own notes add to a request
 
 
-def tokens(text: str) -> int:
-    """About how many tokens `text` has: one a Chinese, Japanese or Korean character, one for 3.5 others."""
-    wide = len(_CJK.findall(text))
-    return wide + ceil((len(text) - wide) / 3.5)
-
-
-def request(arguments: Mapping[str, Any], count: Callable[[str], int] = tokens) -> tuple[int, int]:
+def request(arguments: Mapping[str, Any], count: Callable[[str], int] = estimate_tokens) -> tuple[int, int]:
     """Tokens of a chat request, estimated and at most. No byte-level tokenizer makes more tokens than bytes."""
     pieces, messages = [], 0
     for message in arguments.get("messages", ()):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from fnmatch import fnmatchcase
-from math import ceil
 
-from dougong import Call, Delta, Result
+from dougong import Call, Delta, Result, estimate_tokens
 from dougong.run import active_run
 
 from dougong_middleware_rate_limit import Params, Rule
 from dougong_middleware_rate_limit.window import Entry, Window
 
 Items = Iterator[Delta | Result]
-_CJK = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 _windows: dict[Rule, Window] = {}  # of the process: a provider counts what a key sends, whichever run sends it
 _lock = threading.Lock()
 
@@ -51,17 +49,18 @@ class RateLimit:
             return round(seconds, 6)
 
         run.outside("rate-limit", wait)
-        for item in proceed(call):
-            if taken and isinstance(item, Delta) and item.usage is not None:
-                window.correct(taken[0], item.usage.input_tokens + item.usage.output_tokens)
-            yield item
+        source = proceed(call)
+        with closing(source):  # type: ignore[type-var]  # what core hands on are generators
+            for item in source:
+                if taken and isinstance(item, Delta) and item.usage is not None:
+                    window.correct(taken[0], item.usage.input_tokens + item.usage.output_tokens)
+                yield item
 
     def _estimate(self, call: Call) -> int:
-        """Tokens of a request and its reply: one a Chinese, Japanese or Korean character, one for 3.5 others."""
+        """Tokens of a request and its reply."""
         if call.kind != "llm":
             return 0
         text = "\n".join(part.text for message in call.arguments["messages"] for part in message.parts)
-        wide = len(_CJK.findall(text))
         sampling = call.arguments.get("sampling")
         reply = (sampling and sampling.max_tokens) or self._params.max_output
-        return wide + ceil((len(text) - wide) / 3.5) + int(reply)
+        return estimate_tokens(text) + int(reply)
