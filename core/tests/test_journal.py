@@ -225,7 +225,7 @@ def test_nobody_to_ask_means_no_second_write(path: Path) -> None:
         raise KeyboardInterrupt
 
     act = Act(die, "write")
-    for error in (KeyboardInterrupt, CallError):
+    for error in (KeyboardInterrupt, StoreError):  # no CallError: a pattern would tell the model and go on
         with pytest.raises(error):
             go(path, lambda run: proxied(Tool, act, "send").call({}))
     assert act.done == 1
@@ -244,6 +244,31 @@ def test_money_is_the_same_in_whatever_order_calls_end() -> None:
         run.records.extend(records[turn:] + records[:turn])
         sums.add(run.usage.money)
     assert len(sums) == 1
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+@pytest.mark.parametrize("stop", [True, False])
+def test_a_secret_that_a_model_spells_out_is_nowhere(
+    path: Path, size: int, stop: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes in pieces; what the run sees is what it would see when replayed."""
+    monkeypatch.setattr(Secret, "_known", ())
+    Secret("open sesame")
+    spoken = "o op opopen open sesame, open sesam"
+
+    class Spell:
+        def chat(self, messages: Any, *rest: Any, **options: Any) -> Iterator[Delta]:
+            yield from (Delta(spoken[at : at + size]) for at in range(0, len(spoken), size))
+            if stop:
+                yield Delta(finish="stop")
+
+    def work(run: Run) -> list[str]:
+        heard = [delta.text for delta in proxied(LLM, Spell(), "llm").chat([])]
+        return [*heard, run.end(Answer("".join(heard))).text]
+
+    heard = go(path, work)
+    assert heard == go(path, work, replay=True)
+    assert heard[-1] == "o op opopen ***, open sesam"
 
 
 # ---------------------------------------------------------------- the file

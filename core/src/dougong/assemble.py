@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from dougong.config import Node, from_python, read
 from dougong.errors import BuildError, ConfigError, DougongError, Place
-from dougong.kinds import KINDS, Pattern, kind_of, protocol_members
+from dougong.kinds import KINDS, Pattern, kind_of, lacking
 from dougong.messages import t
 from dougong.origin import Origin as Origin
 from dougong.origin import origin as origin
@@ -29,6 +26,7 @@ from dougong.types import Answer, Event, Secret
 if TYPE_CHECKING:  # imported where something is built or run: `dougong check` does neither
     from dougong.journal import Journal
     from dougong.run import Run
+    from dougong.stream import Stream
 
 
 def load(
@@ -122,8 +120,28 @@ class Assembly:
         """
         pattern = self.main()
         with self.start(**options) as run:
-            answer: Answer = pattern.run(task, run)
-            return run.end(attrs.evolve(answer, usage=run.usage))
+            return run.work(pattern, task)
+
+    def stream(self, task: str, **options: Any) -> Stream:
+        """The events of a `run` as they happen, on a thread of its own; the last is ``finished`` with the ``answer``.
+
+        Closing it cancels the run: ``with closing(assembly.stream(task)) as events``. Raises what `run` raises.
+        """
+        from dougong.stream import Stream
+
+        return Stream(self.main(), task, lambda listener: self.start(listener=listener, **options))
+
+    async def arun(self, task: str, **options: Any) -> Answer:
+        """`run` for a program with an event loop. Cancelling it cancels the run."""
+        from dougong.stream import last
+
+        return await last(self.stream(task, **options))
+
+    def astream(self, task: str, **options: Any) -> AsyncGenerator[Event, None]:
+        """`stream` for a program with an event loop. Cancelling or closing it cancels the run."""
+        from dougong.stream import awaited
+
+        return awaited(self.stream(task, **options))
 
     def main(self) -> Any:
         """The pattern called ``main``, built. Raises ConfigError if there is none."""
@@ -221,10 +239,10 @@ class Assembly:
         if tracked and callable(getattr(instance, "close", None)):
             self._opened.append(instance)
         protocol = plan.loaded.protocol
-        lacking = sorted(name for name in protocol_members(protocol) if not _has(instance, name))
-        if lacking:
-            names = ", ".join(lacking)
-            wrong = t("what it built is no {protocol}: it lacks {names}", protocol=protocol.__name__, names=names)
+        if names := lacking(instance, protocol):
+            wrong = t(
+                "what it built is no {protocol}: it lacks {names}", protocol=protocol.__name__, names=", ".join(names)
+            )
             raise self._failure(plan, wrong, values)
         remember(instance, plan, self.document)
         self.registry.after_build(plan.path, plan.loaded.name, instance)
@@ -274,12 +292,3 @@ def _scrubbed(text: str, value: Any) -> str:
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
         text = _scrubbed(text, item)
     return text
-
-
-def _has(instance: Any, name: str) -> bool:
-    """Whether it has the attribute, without running a property (an embedder's `dim` may load a model)."""
-    try:
-        inspect.getattr_static(instance, name)
-    except AttributeError:
-        return hasattr(instance, name)
-    return True

@@ -1,7 +1,8 @@
 """The journal of a run: one append-only file of JSON lines that is trace, bill, replay and checkpoint in one.
 
 Line 1 is a header with the format's version ``v``. Then, for each call, an ``intent`` before and a ``result`` after;
-for each value taken from outside (clock, randomness, a person), a ``value``; at last an ``end``. Each line survives
+for each value taken from outside (clock, randomness, a person), a ``value``; at last an ``end``, or where an error
+ended the run a ``failed``, after which it can be resumed. Each line survives
 the process; it is fsynced before a write tool is called and at the end, so that it survives the machine.
 """
 
@@ -14,22 +15,20 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
+from dougong.blobs import dump, put_back, set_aside
 from dougong.codec import to_data
 from dougong.errors import Place, StoreError
 from dougong.locks import lock_file, sync_folder
 from dougong.messages import t
-from dougong.types import Secret
+from dougong.transcript import whole
 
 VERSION = 1
 EVENTS = ("intent", "result", "value")
-BLOB = 32 * 1024
-"""Bytes beyond which a line's value lies in a file of its own beside the journal, named by its hash."""
 
 
 class JournalError(StoreError):
@@ -88,7 +87,15 @@ class Journal:
     def get(self, event: str, key: str) -> dict[str, Any] | None:
         """The line of kind `event` (``intent result value``) with `key`; None if there is none."""
         line = self._by_kind[event].get(key)
-        return None if line is None else _fetched(line, self.path)
+        if line is None:
+            return None
+        line = _fetched(line, self.path)
+        return _whole(line, self.path, self._written) if event == "intent" else line
+
+    def _written(self, key: str) -> dict[str, Any]:
+        """A call's arguments as they stand in the file."""
+        arguments: dict[str, Any] = _fetched(self._by_kind["intent"][key], self.path)["arguments"]
+        return arguments
 
     def keys(self, event: str) -> list[str]:
         """Keys of the lines of kind `event`, in order."""
@@ -110,8 +117,8 @@ class Journal:
             if self.closed:
                 raise JournalError(t("the journal is closed"), place=Place(str(self.path)))
             try:
-                short = {key: self._set_aside(value) for key, value in line.items()}
-                self._append(_dump(short, keep=("e", "at", "request")))
+                short = {key: set_aside(value, self.path, self._fsync) for key, value in line.items()}
+                self._append(dump(short, keep=("e", "at", "request")))
                 if sync and self._fsync:
                     os.fsync(self._file.fileno())
             except OSError as error:
@@ -133,29 +140,6 @@ class Journal:
             with suppress(OSError):
                 self._file.truncate(end)
             raise
-
-    def _set_aside(self, value: Any) -> Any:
-        """Large values as content-addressed files: written, fsynced, renamed, then named in the line."""
-        if not isinstance(value, (dict, list, str)) or (isinstance(value, str) and len(value) < BLOB // 4):
-            return value
-        data = _dump(value)
-        if len(data) <= BLOB:
-            return value
-        name = sha256(data).hexdigest()
-        folder = _blobs(self.path)
-        if not folder.exists():
-            folder.mkdir(exist_ok=True)
-            if self._fsync:
-                sync_folder(folder.parent)
-        if not (folder / name).exists():
-            temporary = folder / f"{name}.{os.getpid()}.{threading.get_ident()}"
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                if self._fsync:
-                    os.fsync(file.fileno())
-            temporary.replace(folder / name)
-        return {"$blob": name}
 
     def _take(self, line: dict[str, Any]) -> None:
         event, at = line.get("e"), line.get("at", "")
@@ -211,8 +195,13 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     """
     try:
         with path.open("rb") as file:
+            arguments: dict[str, dict[str, Any]] = {}
             for line, _ in _lines(file, path):
-                yield _fetched(line, path)
+                line = _fetched(line, path)
+                if line.get("e") == "intent":
+                    line = _whole(line, path, arguments.__getitem__)
+                    arguments[line["at"]] = line["arguments"]
+                yield line
     except OSError as error:
         raise StoreError(
             t("cannot read the journal: {reason}", reason=error.strerror or error),
@@ -254,43 +243,20 @@ def _torn_header(raw: bytes) -> bool:
 
 
 def _fetched(line: dict[str, Any], path: Path) -> dict[str, Any]:
-    return {key: _blob(value, path) for key, value in line.items()}
-
-
-def _blob(value: Any, path: Path) -> Any:
-    if not (isinstance(value, dict) and value.keys() == {"$blob"}):
-        return value
-    file = _blobs(path) / value["$blob"]
     try:
-        return json.loads(file.read_bytes())
+        return {key: put_back(value, path) for key, value in line.items()}
     except (OSError, ValueError) as error:
         message = t("a value of the journal is missing")
-        raise JournalError(message, place=Place(str(file)), hint=t("keep the folder with its journal")) from error
+        raise JournalError(message, place=Place(str(path)), hint=t("keep the folder with its journal")) from error
 
 
-def _blobs(path: Path) -> Path:
-    return path.with_name(path.name + ".blobs")
-
-
-def _dump(value: Any, keep: tuple[str, ...] = ()) -> bytes:
-    """A line of JSON without secrets. They are taken out of the strings, not out of the line: one may be ``1234``."""
-    text = _json(value)
-    if Secret.scrub(text) != text:
-        kept = {key: value[key] for key in keep if key in value}
-        text = _json({**_scrubbed(value), **kept} if kept else _scrubbed(value))
-    return (text + "\n").encode("utf-8", "surrogatepass")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _scrubbed(value: Any) -> Any:
-    if isinstance(value, str):
-        return Secret.scrub(value)
-    if isinstance(value, dict):
-        return {key: _scrubbed(item) for key, item in value.items()}
-    return [_scrubbed(item) for item in value] if isinstance(value, list) else value
+def _whole(line: dict[str, Any], path: Path, written: Callable[[str], Mapping[str, Any]]) -> dict[str, Any]:
+    """An intent with the arguments that the call had."""
+    try:
+        return {**line, "arguments": whole(line["arguments"], written)}
+    except KeyError as error:
+        message = t("the journal is damaged")
+        raise JournalError(message, place=Place(str(path)), hint=t("restore it, or start a new run")) from error
 
 
 def _cannot(path: Path, error: OSError) -> JournalError:

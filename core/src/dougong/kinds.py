@@ -5,6 +5,7 @@ Torch-free and numpy-free at import: arrays and modules appear in annotations on
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -243,3 +244,16 @@ def protocol_members(protocol: type) -> frozenset[str]:
             continue
         names.update(name for name in (*vars(base), *getattr(base, "__annotations__", ())) if not name.startswith("_"))
     return frozenset(names)
+
+
+def lacking(instance: object, protocol: type) -> list[str]:
+    """Names that `protocol` asks for and `instance` has not. Runs no property: an embedder's `dim` may load a model."""
+    return sorted(name for name in protocol_members(protocol) if not _has(instance, name))
+
+
+def _has(instance: object, name: str) -> bool:
+    try:
+        inspect.getattr_static(instance, name)
+    except AttributeError:
+        return hasattr(instance, name)
+    return True

@@ -6,17 +6,21 @@ verified: a run that asks something else at the same place has `Diverged`.
 
 from __future__ import annotations
 
-import builtins
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dougong import errors
+import attrs
+
 from dougong.call import Call
 from dougong.codec import digest, from_data, to_data
-from dougong.errors import CallError, Cancelled, Diverged, DougongError, Place
+from dougong.errors import CallError, Cancelled, Diverged, Place
+from dougong.failures import error_data, error_from
 from dougong.journal import Journal, JournalError
 from dougong.messages import t
+from dougong.secret import Scrubber
+from dougong.transcript import Transcript
 from dougong.types import Answer, Delta, Result, ToolResult
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ class Recall:
         self._attempts: dict[str, int] = {}
         self._met: set[str] = set()
         self._cut: set[str] = set()
+        self._transcript = Transcript()
 
     @property
     def replaying(self) -> bool:
@@ -50,11 +55,10 @@ class Recall:
         if journal is None:
             yield from inner(call)
             return
-        arguments = to_data(dict(call.arguments))
-        request = digest([call.kind, call.name, arguments])
+        arguments, request = self._transcript.write(call, key)
         past = journal.get("intent", key)
         if past is not None and past["request"] != request:
-            raise self._diverged(call, key, past, arguments)
+            raise self._diverged(call, key, past, to_data(dict(call.arguments)))
         value = journal.get("value", key)
         if value is not None:
             raise self._other(key, value["what"], f"{call.kind} {call.name}", call.name)
@@ -80,7 +84,7 @@ class Recall:
              "request": request, "arguments": arguments},
             sync=call.effect == "write",
         )  # fmt: skip
-        yield from self._live(journal, key, inner(call))
+        yield from self._live(journal, key, _scrubbed(inner(call)))
 
     def _live(self, journal: Journal, key: str, source: Items) -> Items:
         """Make the call, and write its end down: before a result is handed on, after the last piece of a stream.
@@ -143,9 +147,18 @@ class Recall:
     def _allowed(self, call: Call, key: str, run: Run) -> bool:
         """Ask before a write is tried again that may have been done. An answer allows one attempt."""
         assert self._journal is not None
-        number = self._journal.count(key)
+        number, path = self._journal.count(key), self._journal.path
         question = t("{name} may already have been carried out. Do it again?", name=call.name)
-        answer = self.value(f"{key}!{number}", "answer", lambda: run.put(question, ("yes", "no")))
+
+        def put() -> str:
+            try:
+                return run.put(question, ("yes", "no"))
+            except CallError as error:  # for a pattern, a CallError is the tool's own failure: it would go on
+                raise JournalError(
+                    error.message, place=Place(str(path)), technique=call.name, hint=t("resume it on a terminal")
+                ) from error
+
+        answer = self.value(f"{key}!{number}", "answer", put)
         return bool(answer == "yes")
 
     def inside(self, key: str) -> list[Call]:
@@ -184,11 +197,11 @@ class Recall:
             raise self._other(key, past["what"], what)
         return from_data(past["value"])
 
-    def end(self, answer: Answer) -> None:
+    def end(self, answer: Answer) -> Answer:
         """The last line of the journal. A run that ends otherwise than it did has diverged."""
         journal = self._journal
         if journal is None:
-            return
+            return answer
         data = to_data(answer)
         if self._replay:
             self._check_all_was_made(journal)
@@ -196,6 +209,16 @@ class Recall:
             journal.write({"e": "end", "t": time.time(), "answer": data}, sync=True)
         elif digest(journal.ended["answer"]) != digest(data):
             raise Diverged(t("the run ended with another answer"), place=Place(str(journal.path)))
+        ended: Answer = from_data(data)
+        return ended
+
+    def fail(self, error: BaseException) -> None:
+        """Write down that an error ended the run. It is not at its end: it can be resumed."""
+        journal = self._journal
+        if journal is None or self._replay or journal.closed or isinstance(error, JournalError):
+            return
+        with suppress(JournalError):  # the run's own error is the news
+            journal.write({"e": "failed", "t": time.time(), "error": error_data(error)})
 
     def _check_all_was_made(self, journal: Journal) -> None:
         for key in journal.keys("result"):
@@ -220,47 +243,13 @@ class Recall:
         return self._other(key, old, t("with other {names}", names=", ".join(changed)), call.name)
 
 
-def error_data(error: Exception) -> dict[str, Any]:
-    """What is needed to raise `error` again: its class, and what of it is plain data."""
-    base = next((cls.__name__ for cls in type(error).__mro__ if cls.__module__ == errors.__name__), "")
-    return {
-        "type": type(error).__qualname__,
-        "module": type(error).__module__,
-        "base": base,
-        "message": to_data(error.message if isinstance(error, DougongError) else str(error)),
-        "args": to_data(error.args) if _has_form(error.args) else None,
-        "fields": {name: to_data(value) for name, value in vars(error).items() if _has_form(value)},
-    }
-
-
-def error_from(data: dict[str, Any]) -> Exception:
-    """The error that a call ended with. One of a class that is neither Python's nor dougong's is a CallError."""
-    fields = from_data(data["fields"])
-    if data["base"]:
-        core: type[DougongError] = getattr(errors, data["base"])
-        cls = next((c for c in _family(core) if (c.__module__, c.__qualname__) == (data["module"], data["type"])), core)
-        error = cls.__new__(cls)  # its own __init__ may ask for what is not known here
-        DougongError.__init__(error, data["message"])
-        vars(error).update(fields)
-        return error
-    python = getattr(builtins, data["type"], None) if data["module"] == "builtins" else None
-    if isinstance(python, type) and issubclass(python, Exception) and data["args"] is not None:
-        try:
-            return python(*from_data(data["args"]))
-        except TypeError:
-            pass  # one of a shape of its own
-    return CallError(f"{data['type']}: {data['message']}")
-
-
-def _family(cls: type[DougongError]) -> Iterator[type[DougongError]]:
-    yield cls
-    for child in cls.__subclasses__():
-        yield from _family(child)
-
-
-def _has_form(value: Any) -> bool:
-    try:
-        to_data(value)
-    except CallError:
-        return False
-    return True
+def _scrubbed(source: Items) -> Items:
+    """`source` without secrets, also where one is spelled out over several deltas."""
+    scrubber = Scrubber()
+    for item in source:
+        if isinstance(item, Delta):
+            text = scrubber.piece(item.text, last=bool(item.finish))
+            item = item if text == item.text else attrs.evolve(item, text=text)
+        yield item
+    if rest := scrubber.piece("", last=True):
+        yield Delta(rest)

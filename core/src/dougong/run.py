@@ -25,7 +25,7 @@ from dougong.call import outside_of
 from dougong.errors import CallError, Cancelled, Diverged, Exhausted
 from dougong.frame import Frame, current, within
 from dougong.journal import Journal, JournalError
-from dougong.kinds import Middleware
+from dougong.kinds import Middleware, Pattern
 from dougong.messages import t
 from dougong.recall import Recall
 from dougong.types import Answer, Delta, Event, Result, Secret, Usage
@@ -89,6 +89,16 @@ class Run:
         finally:
             current.reset(token)
 
+    def work(self, pattern: Pattern, task: str) -> Answer:
+        """What `pattern` answers, with what it cost. How the run ended is written down; a failed one can be resumed."""
+        try:
+            answer = pattern.run(task, self)
+        except BaseException as error:
+            self._shared.recall.fail(error)
+            self.emit("failed", error=error)
+            raise
+        return self.end(attrs.evolve(answer, usage=self.usage))
+
     # ------------------------------------------------------------ what patterns use
 
     def say(self, text: str) -> None:
@@ -136,8 +146,8 @@ class Run:
         return value
 
     def end(self, answer: Answer) -> Answer:
-        """Write down that the run came to its end, and with what."""
-        self._shared.recall.end(answer)
+        """Write down that the run came to its end, and with what; give it as a replay would."""
+        answer = self._shared.recall.end(answer)
         self.emit("finished", answer=answer)
         return answer
 

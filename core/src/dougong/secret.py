@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -21,13 +22,17 @@ class Secret:
     @staticmethod
     def scrub(text: str) -> str:
         """`text` without any secret that this process has seen, plain, or escaped as in JSON."""
-        for value in Secret._known:
-            if value in text:
-                text = text.replace(value, "***")
-            escaped = json.dumps(value)[1:-1]
-            if escaped != value and escaped in text:
-                text = text.replace(escaped, "***")
+        for form in Secret._forms():
+            if form in text:
+                text = text.replace(form, "***")
         return text
+
+    @staticmethod
+    def _forms() -> Iterator[str]:
+        for value in Secret._known:
+            yield value
+            if (escaped := json.dumps(value)[1:-1]) != value:
+                yield escaped
 
     def reveal(self) -> str:
         return self._value
@@ -45,3 +50,22 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret is not copied to disk")
+
+
+class Scrubber:
+    """`Secret.scrub` for a text that comes in pieces: what may be the beginning of a secret is held back."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def piece(self, text: str, *, last: bool = False) -> str:
+        """What can be handed on after `text`; all there is, if it is the `last`."""
+        text = Secret.scrub(self._held + text)
+        held = 0 if last else max((_begun(text, form) for form in Secret._forms()), default=0)
+        self._held = text[len(text) - held :]
+        return text[: len(text) - held]
+
+
+def _begun(text: str, form: str) -> int:
+    """Length of the longest end of `text` that `form` begins with."""
+    return next((n for n in range(min(len(form) - 1, len(text)), 0, -1) if text.endswith(form[:n])), 0)

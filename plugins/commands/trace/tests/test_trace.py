@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from click.testing import CliRunner
 from dougong import (
     LLM,
     Answer,
+    CallError,
     Chunk,
     Citation,
     Delta,
@@ -184,6 +187,27 @@ def test_a_run_that_was_killed_shows_what_there_is(path, tmp_path):
         assert list(lines(trace))
     part.write_bytes(b"".join(data[:2]))
     assert [call.ms for call in Trace.read(part).calls] == [None]
+
+
+def test_a_run_that_failed_says_what_ended_it_until_it_is_resumed(tmp_path):
+    class Fail:
+        def run(self, task, run):
+            raise CallError("no <luck>")
+
+    class Work:
+        def run(self, task, run):
+            return Answer("done")
+
+    file = tmp_path / "failed.jsonl"
+    for pattern, said in ((Fail(), "CallError: no <luck>"), (Work(), "done")):
+        journal = Journal(file)
+        with suppress(CallError), Run(journal=journal).active() as run:
+            run.work(pattern, "try")
+        journal.close()
+        trace = Trace.read(file)
+        assert said in "\n".join(lines(trace))
+        assert escape(said) in page(trace)
+        assert bool(trace.failed) == isinstance(pattern, Fail)
 
 
 def test_the_command_prints_or_writes_a_page(path, tmp_path):

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-from dougong import Answer, Message, Sampling
+from dougong import Message, Sampling
 from dougong.codec import to_data
 from dougong.messages import language
 
-from dougong_command_trace.terminal import figures, said, short, summary, title
+from dougong_command_trace.terminal import ending, figures, said, short, summary, title
 from dougong_command_trace.tree import Node, Trace, place
 from dougong_command_trace.words import w
 
@@ -56,15 +56,16 @@ def _page(trace: Trace) -> Iterator[str]:
     if trace.header.get("task"):
         yield f'<h2>{w("task")}</h2><div class="task">{escape(str(trace.header["task"]))}</div>'
     yield f"<h2>{w('answer')}</h2>"
-    yield from _answer(trace.answer)
+    yield from _answer(trace)
     yield f"<h2>{w('run')}</h2>"
     yield from _list(trace.root)
     yield "</body></html>"
 
 
-def _answer(answer: Answer | None) -> Iterator[str]:
+def _answer(trace: Trace) -> Iterator[str]:
+    answer = trace.answer
     if answer is None:
-        yield f'<div class="answer bad">{w("unfinished")}</div>'
+        yield f'<div class="answer bad">{escape(ending(trace))}</div>'
         return
     yield f'<div class="answer">{escape(answer.text)}</div>'
     if answer.status != "answered":

@@ -17,12 +17,17 @@ def lines(trace: Trace) -> Iterator[str]:
         yield shown(f"{w('task')}: {short(str(trace.header['task']))}")
     yield from _below(trace.root, "")
     if trace.answer is None:
-        yield w("unfinished")
+        yield ending(trace)
         return
     reason = f" ({trace.answer.reason})" if trace.answer.reason else ""
     yield shown(f"{w(trace.answer.status)}: {short(trace.answer.text)}{reason}")
     for citation in trace.answer.citations:
         yield shown(f"  [{citation.label}] {place(citation)}  {short(citation.quote)}")
+
+
+def ending(trace: Trace) -> str:
+    """How a run without an answer ended, if it did."""
+    return shown(f"{w('failed')}: {short(trace.failed)}") if trace.failed else w("unfinished")
 
 
 def summary(trace: Trace) -> str:

@@ -74,12 +74,13 @@ class Node:
 
 @attrs.define
 class Trace:
-    """A run: the journal's first line, its calls in the order of their steps, and its answer if it came to one."""
+    """A run: the journal's first line, its calls in the order of their steps, and its answer or what ended it."""
 
     path: Path
     header: dict[str, Any] = attrs.field(factory=dict)
     root: Node = attrs.field(factory=lambda: Node("", "run"))
     answer: Answer | None = None
+    failed: str = ""
     seconds: float = 0.0
 
     @classmethod
@@ -122,8 +123,10 @@ class Trace:
             self.header = line
             return
         self.seconds = max(self.seconds, line["t"] - self.header["created"])
+        self.failed = _error(line) if event == "failed" else ""  # what comes after it is a resumed run's
         if event == "end":
             self.answer = from_data(line["answer"])
+        if event in ("end", "failed"):
             return
         node = _place(line["at"], places)
         if event == "intent":
@@ -134,8 +137,12 @@ class Trace:
             node.items = [Result(from_data(line["value"]))]
         elif event == "result":
             node.items, node.ms, node.cut = from_data(line["items"]), line["ms"], "cut" in line
-            error = line.get("error")
-            node.error = f"{error['type']}: {error['message']}" if error else ""
+            node.error = _error(line)
+
+
+def _error(line: dict[str, Any]) -> str:
+    error = line.get("error")
+    return f"{error['type']}: {error['message']}" if error else ""
 
 
 def _place(path: str, places: dict[str, Node]) -> Node:

@@ -14,6 +14,7 @@ _CHINESE = {
     "task": "任务",
     "answer": "回答",
     "unfinished": "未结束",
+    "failed": "失败",
     "not finished": "未完成",
     "closed early": "提前关闭",
     "answered": "已回答",
