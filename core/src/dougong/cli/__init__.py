@@ -28,7 +28,10 @@ _COMMANDS = {
     "check": "Check a config; reports every mistake with its line and cure.",
     "show": "Show what a config resolves to: a tree, YAML with defaults, or a graph.",
     "plugins": "List the techniques that are installed.",
+    "new": "Make a package for a plugin of your own.",
+    "sync": "Install the distributions that a config names.",
     "lock": "Write down the exact distributions that a config needs.",
+    "bundle": "Pack a config with all it needs into one archive for a machine without network.",
     "schema": "Write the JSON Schema of all that is installed, for editors.",
     "doctor": "Say what is wrong with this environment, and how to mend it.",
 }
@@ -167,23 +170,24 @@ def _usage(error: click.UsageError) -> None:
 
 
 def _failed(error: Exception) -> int:
+    from dougong.cli.output import echo
     from dougong.errors import ConfigError, DougongError, PluginError
 
     if os.environ.get("DOUGONG_DEBUG"):
         import traceback
 
-        traceback.print_exception(error)
+        echo("".join(traceback.format_exception(error)), err=True)
     if isinstance(error, ConfigError):
         for problem in error.problems:
-            click.echo(str(problem), err=True)
+            echo(str(problem), err=True)
         return 2
     if isinstance(error, DougongError):
-        click.echo(f"{t('error')}: {error}", err=True)
+        echo(f"{t('error')}: {error}", err=True)
         return 2 if isinstance(error, PluginError) else 1
     if isinstance(error, OSError) and error.strerror:
-        click.echo(": ".join(str(part) for part in (t("error"), error.filename, error.strerror) if part), err=True)
+        echo(": ".join(str(part) for part in (t("error"), error.filename, error.strerror) if part), err=True)
         return 1
-    click.echo(
+    echo(
         t("internal error: {reason}; please report it, with the output under DOUGONG_DEBUG=1",
           reason=f"{type(error).__name__}: {error}"),
         err=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dougong.cli.output import config_options, open_assembly, print_answer
+from dougong.cli.output import config_options, echo, open_assembly, print_answer
 from dougong.messages import t
 
 
@@ -30,9 +30,9 @@ def command(config: Path, sets: tuple[str, ...], plugins: tuple[str, ...], locke
             try:
                 print_answer(assembly.run(task, session=session, journal=log, ask=ask))
             except KeyboardInterrupt:
-                click.echo(t("interrupted"), err=True)
+                echo(t("interrupted"), err=True)
             except DougongError as error:
-                click.echo(f"{t('error')}: {error}", err=True)
+                echo(f"{t('error')}: {error}", err=True)
             finally:
                 log.close()
 

@@ -51,9 +51,16 @@ def open_assembly(config: Path, sets: Sequence[str], plugins: Sequence[str], loc
     return assembly
 
 
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Print without secrets: a model may have said one letter by letter."""
+    from dougong.secret import Secret
+
+    click.echo(Secret.scrub(text), err=err)
+
+
 def print_json(value: Any) -> None:
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    click.echo(json.dumps(value, ensure_ascii=not readable, indent=2, default=str))
+    echo(json.dumps(value, ensure_ascii=not readable, indent=2, default=str))
 
 
 def width(text: str) -> int:
@@ -116,7 +123,7 @@ def _lines(every: float = 2.0) -> Callable[[Event], None]:
         if event.kind == "progress" and time.monotonic() - last > every:
             last = time.monotonic()
             total = f"/{event.data['total']}" if event.data["total"] is not None else ""
-            click.echo(f"{event.data['stage']} {event.data['done']}{total} {event.data['detail']}".rstrip(), err=True)
+            echo(f"{event.data['stage']} {event.data['done']}{total} {event.data['detail']}".rstrip(), err=True)
 
     return listen
 
@@ -128,24 +135,24 @@ def print_sync(name: str, report: SyncReport) -> None:
         added=report.added, updated=report.updated, deleted=report.deleted, unchanged=report.unchanged,
         chunks=report.chunks, seconds=report.seconds,
     )  # fmt: skip
-    click.echo(f"{name}: {counts}", err=True)
+    echo(f"{name}: {counts}", err=True)
     if report.redone:
-        click.echo("  " + t("done again, since settings changed: {stages}", stages=", ".join(report.redone)), err=True)
+        echo("  " + t("done again, since settings changed: {stages}", stages=", ".join(report.redone)), err=True)
     for source, reason in report.failed:
-        click.echo("  " + t("skipped {source}: {reason}", source=source, reason=reason), err=True)
+        echo("  " + t("skipped {source}: {reason}", source=source, reason=reason), err=True)
 
 
 def print_answer(answer: Answer) -> None:
     """An answer and where each citation stands: ``[1] docs/a.md:12  Heading``."""
-    click.echo(answer.text)
+    echo(answer.text)
     if answer.status == "stopped":
-        click.echo(t("stopped: {reason}", reason=answer.reason), err=True)
+        echo(t("stopped: {reason}", reason=answer.reason), err=True)
     if answer.citations:
-        click.echo()
+        echo()
     for citation in answer.citations:
         place = citation.source + (f":{citation.line}" if citation.line else "")
         page = "  " + t("page {page}", page=citation.page) if citation.page else ""
-        click.echo(f"[{citation.label}] {place}{page}  {' > '.join(citation.headings)}".rstrip())
+        echo(f"[{citation.label}] {place}{page}  {' > '.join(citation.headings)}".rstrip())
 
 
 def answer_data(answer: Answer) -> dict[str, Any]:
