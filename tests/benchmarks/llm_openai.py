@@ -12,15 +12,18 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from _bench import row, side_by_side, skipped
@@ -185,6 +188,48 @@ def cancelling(url: str) -> None:
     model.close()
 
 
+def interrupting(url: str) -> None:
+    """Seconds from `Stream.close`, and from Ctrl-C at ``dougong run``, to the end, in the middle of a stream."""
+    import dougong
+    from dougong.journal import Journal, read
+
+    config = f"main: {{use: pattern.prompt, llm: {{use: openai, model: m, base_url: '{url}', timeout: 600}}}}\n"
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "c.yaml"
+        file.write_text(config, encoding="utf-8")
+        closed, interrupted, whole = [], [], 0
+        with dougong.load(file) as assembly:
+            for turn in range(9):
+                journal = Journal(Path(name) / f"{turn}.jsonl")
+                events = assembly.stream(order(0, 2, "stall"), journal=journal)
+                while next(events).kind != "delta":
+                    pass
+                time.sleep(turn * 0.011)
+                start = time.perf_counter()
+                events.close()
+                closed.append(time.perf_counter() - start)
+                journal.close()
+                whole += list(read(journal.path))[-1]["e"] == "failed"
+        for turn in range(5):
+            path = Path(name) / f"run-{turn}.jsonl"
+            command = [sys.executable, "-m", "dougong", "run", str(file), order(0, 2, "stall"), "--journal", str(path)]
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            )  # fmt: skip
+            while not path.exists() or b'"intent"' not in path.read_bytes():
+                time.sleep(0.01)
+            time.sleep(0.3 + turn * 0.011)  # both pieces have come
+            start = time.perf_counter()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 130
+            interrupted.append(time.perf_counter() - start)
+            whole += list(read(path))[-1]["e"] == "failed"
+    row("stream.close(): slowest of 9", max(closed), "s", bar="<= 0.5 s", holds=max(closed) <= 0.5)
+    row("Ctrl-C at dougong run: slowest of 5", max(interrupted), "s", bar="<= 0.5 s", holds=max(interrupted) <= 0.5)
+    row("  journals of them that say how the run ended", whole, "", bar="14", holds=whole == 14)
+
+
 def throughput(url: str) -> None:
     """The same chats through ours and through the openai client, by turns."""
     import dougong
@@ -263,5 +308,6 @@ if __name__ == "__main__":
         with serving() as address:
             faults(address)
             cancelling(address)
+            interrupting(address)
             throughput(address)
         imports()

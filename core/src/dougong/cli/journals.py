@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from dougong.messages import t
 
 if TYPE_CHECKING:
     from dougong.assemble import Assembly
+    from dougong.journal import Journal
 
 
 def new_path(config: Path) -> Path:
@@ -35,6 +37,21 @@ def header(config: Path, sets: Sequence[str], plugins: Sequence[str], task: str,
         "task": task,
         "session": session,
     }
+
+
+@contextmanager
+def recorded(config: Path, first: dict[str, Any]) -> Iterator[Journal]:
+    """A new journal with the header `first`; taken away again where nothing was asked that it could show."""
+    from dougong.journal import Journal
+
+    journal = Journal(new_path(config), first)
+    try:
+        yield journal
+    finally:
+        asked = journal.keys("intent")
+        journal.close()
+        if not asked:
+            journal.path.unlink()
 
 
 def begun_by(journal: Path) -> tuple[Assembly, dict[str, Any]]:

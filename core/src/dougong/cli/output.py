@@ -128,14 +128,18 @@ def _lines(every: float = 2.0) -> Callable[[Event], None]:
     return listen
 
 
-def print_sync(name: str, report: SyncReport) -> None:
-    """What a sync did, in a line, and each document that it could not read."""
-    counts = t(
+def counts(report: SyncReport) -> str:
+    """What a sync did, in a line."""
+    return t(
         "{added} added, {updated} updated, {deleted} deleted, {unchanged} unchanged; {chunks} chunks; {seconds:.1f} s",
         added=report.added, updated=report.updated, deleted=report.deleted, unchanged=report.unchanged,
         chunks=report.chunks, seconds=report.seconds,
     )  # fmt: skip
-    echo(f"{name}: {counts}", err=True)
+
+
+def print_sync(name: str, report: SyncReport) -> None:
+    """What a sync did, and each document that it could not read."""
+    echo(f"{name}: {counts(report)}", err=True)
     if report.redone:
         echo("  " + t("done again, since settings changed: {stages}", stages=", ".join(report.redone)), err=True)
     for source, reason in report.failed:
