@@ -10,7 +10,7 @@ DEMO = core analyzer $(addprefix plugins/,loaders/files loaders/text loaders/mar
 	chunkers/recursive retrievers/library retrievers/bm25 llms/extractive patterns/rag)
 BENCHMARKS = $(filter-out tests/benchmarks/_%,$(sort $(wildcard tests/benchmarks/*.py)))
 
-.PHONY: setup test test-slow lint demo bench docs clean
+.PHONY: setup test test-slow lint demo bench known docs clean
 
 setup: $(VENV)/everything  ## core and every plugin, editable, with the tools of development
 
@@ -28,14 +28,19 @@ lint: setup
 demo: $(VENV)/demo  ## six questions over the documents in examples/corpus; no torch, no key, no network after the install
 	$(BIN)/python examples/demo.py
 
-bench: setup $(VENV)/peers  ## every figure of README and docs; DOUGONG_DATA names the folder of public data
-	@for file in $(BENCHMARKS); do echo "# $$file" >&2; $(BIN)/python $$file || exit 1; done
+# The agent frameworks that steps.py compares with live in an environment of their own: they pin what ours do not.
+bench: setup $(VENV)/peers $(VENV)-agents/ready  ## every figure of README and docs; DOUGONG_DATA names the folder of public data
+	@for file in $(filter-out %/steps.py,$(BENCHMARKS)); do echo "# $$file" >&2; $(BIN)/python $$file || exit 1; done
+	@echo "# tests/benchmarks/steps.py" >&2; $(VENV)-agents/bin/python tests/benchmarks/steps.py
+
+known: setup  ## the index of techniques that core carries; part of every release
+	$(BIN)/python -m dougong.known core/src/dougong/known.json plugins contrib
 
 docs: setup
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) site
+	rm -rf $(VENV) $(VENV)-agents site
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -54,4 +59,10 @@ $(VENV)/everything: constraints.txt requirements-dev.txt $(addsuffix pyproject.t
 
 $(VENV)/peers: requirements-bench.txt | $(VENV)/everything
 	$(PIP) --requirement requirements-bench.txt
+	@touch $@
+
+$(VENV)-agents/ready: requirements-agents.txt
+	$(PYTHON) -m venv $(VENV)-agents
+	$(VENV)-agents/bin/pip install --quiet --disable-pip-version-check hatchling editables --requirement requirements-agents.txt
+	$(VENV)-agents/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --editable core --editable analyzer --editable plugins/patterns/tool-use
 	@touch $@

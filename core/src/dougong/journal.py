@@ -2,8 +2,8 @@
 
 Line 1 is a header with the format's version ``v``. Then, for each call, an ``intent`` before and a ``result`` after;
 for each value taken from outside (clock, randomness, a person), a ``value``; at last an ``end``, or where an error
-ended the run a ``failed``, after which it can be resumed. Each line survives
-the process; it is fsynced before a write tool is called and at the end, so that it survives the machine.
+ended the run a ``failed``, after which it can be resumed. Each line survives the process; it is fsynced before a write
+tool is called and at the end, so that it survives the machine.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Recall:
         )  # fmt: skip
         yield from self._live(journal, key, _scrubbed(inner(call)))
 
-    def _live(self, journal: Journal, key: str, source: Items) -> Items:
+    def _live(self, journal: Journal, key: str, source: Generator[Delta | Result, None, None]) -> Items:
         """Make the call, and write its end down: before a result is handed on, after the last piece of a stream.
 
         What was cancelled, or stopped by the journal, is not finished: a resumed run makes the call again.
@@ -112,8 +112,7 @@ class Recall:
             end = {"cut": True}
             raise
         finally:
-            if isinstance(source, Generator):
-                source.close()
+            source.close()
             if end and not journal.closed:
                 milliseconds = round((time.perf_counter() - start) * 1e3, 3)
                 journal.write({"e": "result", "at": key, "t": time.time(), "ms": milliseconds, "items": data, **end})
@@ -243,13 +242,17 @@ class Recall:
         return self._other(key, old, t("with other {names}", names=", ".join(changed)), call.name)
 
 
-def _scrubbed(source: Items) -> Items:
+def _scrubbed(source: Items) -> Generator[Delta | Result, None, None]:
     """`source` without secrets, also where one is spelled out over several deltas."""
     scrubber = Scrubber()
-    for item in source:
-        if isinstance(item, Delta):
-            text = scrubber.piece(item.text, last=bool(item.finish))
-            item = item if text == item.text else attrs.evolve(item, text=text)
-        yield item
-    if rest := scrubber.piece("", last=True):
-        yield Delta(rest)
+    try:
+        for item in source:
+            if isinstance(item, Delta):
+                text = scrubber.piece(item.text, last=bool(item.finish))
+                item = item if text == item.text else attrs.evolve(item, text=text)
+            yield item
+        if rest := scrubber.piece("", last=True):
+            yield Delta(rest)
+    finally:
+        if isinstance(source, Generator):
+            source.close()
