@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,15 +25,20 @@ class Outline:
         self._above: list[tuple[int, ...]] = []  # numbers of the headings that a heading is under, and its own
         self._pages: list[int] = []
         self._page_numbers: list[Any] = []
+        self._lined = True
         self._meta = {key: value for key, value in document.meta.items() if _plain(value)}
         self._meta["source"] = document.source
         self._line, self._counted = 1, 0
         for node in document.tree.walk() if document.tree else ():
             if node.kind == "heading":
                 self._add(node.span.start, node.level, node.title)
-            elif node.kind == "page":
-                self._pages.append(node.span.start)
-                self._page_numbers.append(node.meta.get("page", len(self._pages)))
+            if node.kind == "page":
+                self._page(node.span.start, node.meta.get("page", len(self._pages) + 1))
+            elif "page" in node.meta and not node.children:
+                self._page(node.span.start, node.meta["page"])
+                for part in node.meta.get("continues", ()):
+                    self._page(part["at"], part["page"])
+            self._lined = self._lined and "box" not in node.meta  # what has a place on a page has no line in the source
 
     def _add(self, start: int, level: int, title: str) -> None:
         above = self._above[-1] if self._above else ()
@@ -45,6 +50,11 @@ class Outline:
         self.levels.append(level)
         self._titles.append(title)
         self._ends.append(len(self._text))
+
+    def _page(self, start: int, number: Any) -> None:
+        if not self._page_numbers or number != self._page_numbers[-1]:
+            self._pages.append(start)
+            self._page_numbers.append(number)
 
     def path(self, start: int, end: int) -> tuple[tuple[str, ...], tuple[int, int] | None]:
         """Titles of the headings that all of ``[start, end)`` is under, outermost first; the innermost one's section.
@@ -63,15 +73,24 @@ class Outline:
             return (), None
         return tuple(self._titles[number] for number in shared), (self.headings[shared[-1]], self._ends[shared[-1]])
 
-    def meta(self, start: int) -> dict[str, Any]:
-        """Metadata of a stretch that starts at `start`: the document's plain values, ``source``, ``line``, ``page``."""
+    def meta(self, start: int, end: int | None = None) -> dict[str, Any]:
+        """Metadata of a stretch from `start` to `end`: the document's plain values, ``source``, ``line``, ``page``.
+
+        ``line`` is 0 where the source has pages and no lines. Where `end` is given and other pages begin before it,
+        ``page_breaks`` lists them: ``[offset in the document, page]`` of each.
+        """
         if start < self._counted:
             self._line, self._counted = 1, 0
         self._line += self._text.count("\n", self._counted, start)
         self._counted = start
-        meta = {**self._meta, "line": self._line}
+        meta = {**self._meta, "line": self._line if self._lined else 0}
         if self._pages and start >= self._pages[0]:
-            meta["page"] = self._page_numbers[bisect_right(self._pages, start) - 1]
+            first = bisect_right(self._pages, start)
+            meta["page"] = self._page_numbers[first - 1]
+            if end is not None and (last := bisect_left(self._pages, end)) > first:
+                meta["page_breaks"] = [
+                    list(pair) for pair in zip(self._pages[first:last], self._page_numbers[first:last])
+                ]
         return meta
 
 

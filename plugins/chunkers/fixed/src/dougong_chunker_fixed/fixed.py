@@ -55,7 +55,7 @@ class FixedChunker:
                 parent=Span(*section) if section else None,
                 tokens=last - first,
                 oversize=last - first > self.size,
-                meta=outline.meta(start),
+                meta=outline.meta(start, end),
             )
 
     def _windows(self, offsets: np.ndarray, inside: bytearray) -> Iterator[tuple[int, int]]:

@@ -51,7 +51,7 @@ class RecursiveChunker:
                 parent=parent,
                 tokens=tokens,
                 oversize=tokens > self.size,
-                meta=outline.meta(start),
+                meta=outline.meta(start, span.end),
             )
 
 

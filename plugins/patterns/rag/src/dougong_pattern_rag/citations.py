@@ -42,15 +42,19 @@ def cite(hit: Hit, span: Span, label: str) -> Citation:
     """The citation of ``hit.chunk.text[span.start:span.end]``, in the coordinates of its document."""
     chunk = hit.chunk
     line = int(chunk.meta.get("line") or 0)
+    start = chunk.span.start + span.start
+    page = int(chunk.meta.get("page") or 0)
+    for at, number in chunk.meta.get("page_breaks") or ():
+        page = number if at <= start else page
     return Citation(
         document=chunk.document,
         source=str(chunk.meta.get("source") or chunk.document),
-        span=Span(chunk.span.start + span.start, chunk.span.start + span.end),
+        span=Span(start, chunk.span.start + span.end),
         quote=span.of(chunk.text),
         label=label,
         headings=chunk.headings,
         line=line + chunk.text.count("\n", 0, span.start) if line else 0,
-        page=int(chunk.meta.get("page") or 0),
+        page=page,
     )
 
 
