@@ -1,6 +1,7 @@
 """Fixed-size chunks: windows over tokens, graphemes whole, the contract on hostile text."""
 
 import dougong
+import numpy as np
 import pytest
 import regex
 from dougong import Chunk, Document, Section, Span
@@ -118,3 +119,22 @@ def test_params_are_checked():
 def test_it_is_built_by_name_with_its_default_tokenizer():
     chunker = dougong.make("chunker.fixed", size=2, overlap=1)
     assert [c.text for c in chunker.chunk(Document("d", "One two three"))] == ["One two", "two three"]
+
+
+class Bytes:
+    """A token a UTF-8 byte, at the place of its character, as byte-level tokenizers have them."""
+
+    def offsets(self, text):
+        places = [(at, at + 1) for at, char in enumerate(text) for _ in char.encode("utf-8", "surrogatepass")]
+        return np.array(places, dtype=np.int32).reshape(-1, 2)
+
+    def count(self, text):
+        return len(self.offsets(text))
+
+
+@given(hostile, st.integers(1, 9), st.integers(0, 8))
+def test_tokens_that_share_a_character_are_never_parted(text, size, overlap):
+    assume(overlap < size)
+    for chunk in chunks(text, size, overlap, Bytes()):
+        assert Bytes().count(chunk.text) <= size or chunk.oversize
+        assert chunk.text in text

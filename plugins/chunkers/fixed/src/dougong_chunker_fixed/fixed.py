@@ -61,18 +61,19 @@ class FixedChunker:
     def _windows(self, offsets: np.ndarray, inside: bytearray) -> Iterator[tuple[int, int]]:
         """Numbers of the first token of each window and of the first behind it."""
         count = len(offsets)
+        shared = bool((offsets[1:, 0] < offsets[:-1, 1]).any())  # bytes of one character share its place
 
         def parted(token: int) -> bool:
             """Whether a boundary between graphemes lies between a token and the one before."""
             at, before = offsets.item(token, 0), offsets.item(token - 1, 1)
-            while at > before and inside[at]:
+            while at > before and inside and inside[at]:
                 at -= 1
-            return not inside[at]
+            return at >= before and not (inside and inside[at])
 
         def cut(first: int, length: int) -> int:
             """The last token within `length` of `first` that may begin a window, or else the next that may."""
             last = min(first + length, count)
-            if not inside:
+            if not inside and not shared:
                 return last
             while first < last < count and not parted(last):
                 last -= 1
