@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from dougong.assemble import Assembly
 from dougong.config import Node
+from dougong.distributions import closure
 from dougong.errors import ConfigError, Place
 from dougong.messages import t
 
@@ -22,7 +21,7 @@ def lock(assembly: Assembly) -> dict[str, Any]:
     return {
         "version": 1,
         "config": hashlib.sha256(text.encode()).hexdigest(),
-        "distributions": dict(sorted(_closure({"dougong", *named}).items())),
+        "distributions": dict(sorted(closure({"dougong", *named})[0].items())),
     }
 
 
@@ -69,24 +68,3 @@ def _written(node: Node) -> Any:
     if isinstance(node.value, list):
         return [_written(item) for item in node.value]
     return node.value
-
-
-def _closure(names: set[str]) -> dict[str, str]:
-    """Installed versions of `names` and of all that they require here; extras and other platforms' needs left out."""
-    found: dict[str, str] = {}
-    waiting = sorted(names)
-    while waiting:
-        name = waiting.pop()
-        key = re.sub(r"[-_.]+", "-", name).lower()
-        if key in found:
-            continue
-        try:
-            distribution = metadata.distribution(name)
-        except metadata.PackageNotFoundError:  # a marker's, for a platform that is not this one
-            continue
-        found[key] = distribution.version
-        for requirement in distribution.requires or ():
-            needed, _, marker = requirement.partition(";")
-            if "extra" not in marker and (match := re.match(r"[\w.-]+", needed)):
-                waiting.append(match[0])
-    return found

@@ -120,8 +120,9 @@ class Registry:
         return PluginError(t("'{name}' has no kind here", name=full), hint=hint)
 
     def _missing(self, kind: str, short: str) -> PluginError:
-        close = difflib.get_close_matches(short, self.names(kind), 1, 0.6)
-        hint = t("did you mean '{name}'?", name=close[0]) if close else f"pip install dougong-{kind}-{short}"
+        from dougong.known import cure  # reads the index
+
+        hint = cure(kind, short, self.names(kind))
         return PluginError(t("no {kind} '{name}' is installed", kind=kind, name=short), hint=hint)
 
     # ------------------------------------------------------------ loading

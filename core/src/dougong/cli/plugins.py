@@ -14,12 +14,18 @@ from dougong.messages import t
 
 @click.command(short_help=t("List the techniques that are installed."))
 @click.argument("name", default="")
+@click.option("--all", "everything", is_flag=True, help=t("Also those that are known and not installed."))
+@click.option("--search", default="", metavar="WORD", help=t("Those, installed or not, that WORD is said of."))
 @as_json
-def command(name: str, as_json: bool) -> None:
+def command(name: str, everything: bool, search: str, as_json: bool) -> None:
     """List the techniques that are installed; of kind NAME only; or say all about the technique NAME.
 
-    Listing imports nothing. 'dougong doctor' imports every plugin and names the broken ones.
+    Listing imports nothing. 'dougong doctor' imports every plugin and names the broken ones. What is known and not
+    installed is read from an index that comes with dougong, and from the files that DOUGONG_INDEX lists.
     """
+    if everything or search:
+        _known(name, search, as_json)
+        return
     if "." in name:
         _describe(name, as_json)
         return
@@ -35,6 +41,32 @@ def command(name: str, as_json: bool) -> None:
     words = [_words(e, state, twice[e.name, e.group]) for e, state in zip(entries, states, strict=True)]
     for line in table([(entry.name, entry.origin, word) for entry, word in zip(entries, words, strict=True)]):
         click.echo(line)
+
+
+def _known(kind: str, word: str, as_json: bool) -> None:
+    """Installed techniques and those of the index, with what pip would be told."""
+    from dougong.kinds import KINDS
+    from dougong.known import Known, index
+
+    here = {entry.name: entry for entry in discover() if entry.group == GROUP}
+    rows = dict(index())
+    for entry in here.values():  # of no index: its own folder or another repository
+        rows.setdefault(entry.name, Known(entry.name, entry.distribution, "", ""))
+    found = [
+        row
+        for name, row in sorted(rows.items())
+        if kind in ("", name.partition(".")[0]) and all(row.matches(part) for part in word.split())
+    ]
+    if as_json:
+        print_json([{"name": row.name, "distribution": row.distribution, "summary": row.summary, "source": row.source,
+                     "installed": row.name in here} for row in found])  # fmt: skip
+        return
+    if not found:
+        click.echo(t("no technique is known that fits; known kinds: {kinds}", kinds=", ".join(KINDS)), err=True)
+    for row in found:
+        state = here[row.name].origin if row.name in here else t("not installed; pip install {distribution}",
+                                                                 distribution=row.distribution)  # fmt: skip
+        click.echo(f"{row.name}  ({state})" + (f"\n    {row.summary}" if row.summary else ""))
 
 
 def _state(entry: Entry, count: int) -> str:
