@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -47,6 +48,21 @@ def test_declaring_imports_nothing_heavy(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
+def test_every_technique_goes_through_the_kit(folder: Path) -> None:
+    """tests/test_conformance.py has a suite, of the technique's kind, for each technique that a plugin declares."""
+    names = set(project(folder)["entry-points"].get("dougong.v1", {}))
+    file = folder / "tests" / "test_conformance.py"
+    if not names:
+        return
+    assert file.is_file(), f"write {file.relative_to(ROOT)}; see docs/kit.md"
+    text = file.read_text(encoding="utf-8")
+    assert "Conformance" in text, f"{file.relative_to(ROOT)} uses no suite; see docs/kit.md"
+    classes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+    suites = {node.value for suite in classes for node in ast.walk(suite) if isinstance(node, ast.Constant)}
+    assert suites >= names, f"no suite in {file.relative_to(ROOT)} names {', '.join(sorted(names - suites))}"
 
 
 def test_every_distribution_is_pinned_together() -> None:

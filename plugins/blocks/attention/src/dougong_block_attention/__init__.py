@@ -69,7 +69,7 @@ def dougong_blocks() -> list[Technique]:
             "attention",
             Params,
             "dougong_block_attention.attention:Attention",
-            summary="Multi-head, grouped-query and multi-query self-attention with rotary positions",
+            summary="Multi-head, grouped-query and multi-query self-attention with rotary positions.",
             source="Vaswani et al. 2017, section 3.2; Ainslie et al. 2023 (GQA); Shazeer 2019 (MQA); "
             "Su et al. 2021 (RoPE)",
         )

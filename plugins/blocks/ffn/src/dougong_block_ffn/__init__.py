@@ -28,7 +28,7 @@ def dougong_blocks() -> list[Technique]:
             "ffn",
             Params,
             "dougong_block_ffn.ffn:FFN",
-            summary="Two linear maps and an activation, plain or gated (SwiGLU)",
+            summary="Two linear maps and an activation, plain or gated (SwiGLU).",
             source="Vaswani et al. 2017, section 3.3; Shazeer 2020, GLU Variants Improve Transformer, equation 6",
         )
     ]

@@ -18,7 +18,7 @@ def dougong_blocks() -> list[Technique]:
             "rmsnorm",
             Params,
             "dougong_block_rmsnorm.rmsnorm:RMSNorm",
-            summary="Divides by the root mean square, then scales by a learned gain",
+            summary="Divides by the root mean square, then scales by a learned gain.",
             source="Zhang and Sennrich 2019, Root Mean Square Layer Normalization, equation 4",
         )
     ]

@@ -31,7 +31,7 @@ def dougong_blocks() -> list[Technique]:
             "transformer",
             Params,
             "dougong_block_transformer.transformer:TransformerLayer",
-            summary="Attention and feed-forward sublayers with residuals and norms",
+            summary="Attention and feed-forward sublayers with residuals and norms.",
             source="Vaswani et al. 2017, section 3.1 (post); Xiong et al. 2020, On Layer Normalization, table 1 (pre)",
         )
     ]

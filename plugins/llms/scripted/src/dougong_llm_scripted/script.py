@@ -64,7 +64,7 @@ class Scripted:
         for start in range(0, len(text), self._piece):
             yield Delta(text[start : start + self._piece])
         if "error" in reply:
-            raise CallError(str(reply["error"]))
+            raise CallError(str(reply["error"]), hint=f"scripted reply {index + 1} says so")
         for call in calls:
             yield Delta(tool_calls=(call,))
         written = text + "".join(f"{call.name} {dict(call.arguments)}" for call in calls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 
 # Digits count in full width too, as Chinese writers type them. A number is not a piece of a longer one.
@@ -92,13 +92,24 @@ class Finder:
         for label, shape, test in self._shapes:
             found += [
                 (match.start(), match.end(), label)
-                for match in shape.finditer(text)
-                if match[0]
-                and test(match[0])
-                and not any(start < match.end() and match.start() < end for start, end, _ in found)
+                for match in _matches(shape, test, text)
+                if match[0] and not any(start < match.end() and match.start() < end for start, end, _ in found)
             ]
         pieces, at = [], 0
         for start, end, label in sorted(found):
             pieces += [text[at:start], name(label, text[start:end])]
             at = end
         return "".join([*pieces, text[at:]])
+
+
+def _matches(shape: re.Pattern[str], test: Callable[[str], bool], text: str) -> Iterator[re.Match[str]]:
+    """What has the shape and passes the test. A match that fails it may be two numbers with a gap between, a card's and
+    the three digits on its back: then what ends or begins at a gap inside is tried."""
+    at = 0
+    while match := shape.search(text, at):
+        gaps = [place for place in range(match.start() + 1, match.end()) if text[place] in " \u00a0-"]
+        shorter = (shape.fullmatch(text, match.start(), place) for place in reversed(gaps))
+        good = match if test(match[0]) else next((found for found in shorter if found and test(found[0])), None)
+        if good is not None:
+            yield good
+        at = good.end() + (not good[0]) if good is not None else gaps[0] + 1 if gaps else match.end()

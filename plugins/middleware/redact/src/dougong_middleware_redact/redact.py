@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import attrs
@@ -33,10 +34,13 @@ class Redact:
             names = _Names(call.arguments["messages"])
             messages = [self._message(message, names) for message in call.arguments["messages"]]
             items = proceed(attrs.evolve(call, arguments={**call.arguments, "messages": messages}))
-            yield from _restored(items, names.values) if self._params.restore and names.values else items
+            with closing(items):  # type: ignore[type-var]  # what core hands on are generators
+                yield from _restored(items, names.values) if self._params.restore and names.values else items
         elif call.kind == "tool" and self._params.results:
-            for item in proceed(call):
-                yield Result(self._result(item.value)) if isinstance(item, Result) else item
+            source = proceed(call)
+            with closing(source):  # type: ignore[type-var]  # what core hands on are generators
+                for item in source:
+                    yield Result(self._result(item.value)) if isinstance(item, Result) else item
         else:
             yield from proceed(call)
 

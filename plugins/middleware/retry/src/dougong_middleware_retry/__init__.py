@@ -11,7 +11,7 @@ ON = ["timeout", "rate-limit", "server", "network", "cut-stream", "TimeoutError"
 
 
 def _above_base(instance: Params, attribute: Any, value: float) -> None:
-    if value < instance.base:
+    if not value >= instance.base:  # not-a-number included
         raise ValueError("must be at least base; raise it, or lower base")
 
 

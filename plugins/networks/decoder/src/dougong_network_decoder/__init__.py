@@ -46,7 +46,7 @@ def dougong_networks() -> list[Technique]:
             "decoder",
             Params,
             "dougong_network_decoder.model:Decoder",
-            summary="Causal language model out of any blocks, as a transformers PreTrainedModel",
+            summary="Causal language model out of any blocks, as a transformers PreTrainedModel.",
             source="Radford et al. 2018 (GPT); Touvron et al. 2023 (Llama), whose key names it saves under",
         )
     ]

@@ -23,7 +23,8 @@ class RAG:
         self._params = params
 
     def run(self, task: str, run: Run) -> Answer:
-        """The answer to `task`. Declined where nothing was found or the model declines; the reason says which.
+        """The answer to `task`. Declined where nothing was found or the model declines or its content filter does;
+        stopped where the reply was cut; the reason says which.
 
         Raises CallError for an empty question, and what retriever and model raise.
         """
@@ -42,7 +43,7 @@ class RAG:
             reason = "没有检索到与问题相关的段落。" if chinese else "No passage was found for the question."
             return Answer(declined, status="declined", reason=reason, usage=run.usage)
         instruction = (p.instruction_zh if chinese else p.instruction_en).replace("{declined}", declined)
-        reply, last, limit = self._ask(_messages(instruction, hits, question), run)
+        reply, last, finish, limit = self._ask(_messages(instruction, hits, question), run)
         found = claims(reply, hits)
         data = {
             "unverified": [{"label": c.label, "quote": c.quote} for c in found if c.quote and not c.citation],
@@ -53,6 +54,12 @@ class RAG:
         reason = ""
         if limit is not None:
             status, reason = "stopped", limit.message
+        elif finish == "length":
+            status = "stopped"
+            reason = "回答达到长度上限而被截断。" if chinese else "The reply was cut at its maximum of tokens."
+        elif finish == "content_filter":
+            status = "declined"
+            reason = "模型的内容过滤拦下了回答。" if chinese else "The model's content filter withheld the answer."
         elif not reply.strip() or (not citations and find(declined.rstrip(".。"), reply)):
             status = "declined"
             reason = str(
@@ -61,9 +68,11 @@ class RAG:
             )
         return Answer(reply, citations, status, reason, last.get("confidence"), run.usage, data)
 
-    def _ask(self, messages: list[Message], run: Run) -> tuple[str, dict[str, Any], Exhausted | None]:
-        """The model's reply and the extras it sent along, said piece by piece; and what ran out, if something did."""
+    def _ask(self, messages: list[Message], run: Run) -> tuple[str, dict[str, Any], str, Exhausted | None]:
+        """The model's reply, said piece by piece, the extras it sent along and how it finished; and what ran out, if
+        something did."""
         pieces: list[str] = []
+        finish = ""
         data: dict[str, Any] = {}
         delta: Delta
         try:
@@ -72,9 +81,10 @@ class RAG:
                     pieces.append(delta.text)
                     run.say(delta.text)
                 data.update(delta.data)
+                finish = delta.finish or finish
         except Exhausted as limit:
-            return "".join(pieces), data, limit
-        return "".join(pieces), data, None
+            return "".join(pieces), data, finish, limit
+        return "".join(pieces), data, finish, None
 
 
 def _messages(instruction: str, hits: list[Hit], question: str) -> list[Message]:

@@ -176,7 +176,7 @@ class BM25:
             if sum(segment.live for segment in segments) != header["chunks"]:
                 raise ValueError(f"the segments do not hold {header['chunks']} chunks")
             made = int(header["made"])
-        except (OSError, ValueError, KeyError, TypeError) as problem:
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as problem:
             raise StoreError(f"{folder} is no complete BM25 index: {problem}", hint="index again") from problem
         with self._lock:
             self._reset(segments, chunks, made)

@@ -1,0 +1,5 @@
+from dougong.testing import MiddlewareConformance
+
+
+class TestOTel(MiddlewareConformance):
+    name = "middleware.otel"
