@@ -1,5 +1,7 @@
 """The files loader: who reads what, and what no one reads."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,73 @@ def test_by_default_every_installed_loader_is_asked_by_name(monkeypatch):
 
 def test_nothing_is_built_before_the_first_file():
     assert FilesLoader(Params()).suffixes == ()
+
+
+# ---------------------------------------------------------------- content against name
+
+PAGE = b"\n<!-- saved --><!DOCTYPE html><html><body><p>page</p></body></html>"
+PDF = Named("pdf", ".pdf")
+HTML = Named("html", ".html", ".htm")
+DOCX = Named("docx", ".docx")
+
+
+def word_file(folder="word"):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr(f"{folder}/document.xml", "<x/>")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reader", "read_as"),
+    [
+        ("a.pdf", b"%PDF-1.7", "pdf", None),
+        ("a.txt", b"%PDF-1.7", "pdf", ".pdf"),
+        ("a.docx", PAGE, "html", ".html"),
+        ("a.txt", PAGE.decode().encode("utf-16"), "html", ".html"),
+        ("a.doc", word_file(), "docx", ".docx"),
+        ("a.doc", b"\xd0\xcf\x11\xe0", "docx", ".docx"),
+        ("download", word_file(), "docx", ".docx"),
+        ("page.php", PAGE, "html", ".html"),
+        ("a.docx", word_file(), "docx", None),
+        ("a.htm", b"<p>no doctype", "html", None),
+        ("a.txt", b"<p>no doctype", "text", None),
+        ("a.tar.gz", PAGE, "archive", None),  # whoever claims an uncommon suffix knows better
+    ],
+)
+def test_clear_content_overrules_a_usual_suffix_and_says_so(tmp_path, name, data, reader, read_as):
+    file = tmp_path / name
+    file.write_bytes(data)
+    document = FilesLoader(Params(of=[TEXT, MARKDOWN, ARCHIVE, PDF, HTML, DOCX])).load(file)
+    assert (document.text, document.meta.get("read_as")) == (reader, read_as)
+
+
+def test_text_that_is_called_pdf_is_read_as_text(tmp_path):
+    file = tmp_path / "a.pdf"
+    file.write_bytes(b"plain text")
+    document = FilesLoader(Params(of=[TEXT, Named("pdf", ".pdf", reads=False)])).load(file)
+    assert (document.text, document.meta["read_as"]) == ("text", ".txt")
+    with pytest.raises(LoadError, match="not text"):
+        FilesLoader(Params(of=[Named("text", ".txt", reads=False), Named("pdf", ".pdf", reads=False)])).load(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.xlsx", word_file("xl"), "Excel workbook; save it as CSV"),
+        ("a.pptx", word_file("ppt"), "PowerPoint presentation; save it as PDF"),
+        ("a.rtf", b"{\\rtf1 x}", "RTF; save it as DOCX"),
+        ("a.txt", b"{\\rtf1 x}", "RTF; save it as DOCX"),
+    ],
+)
+def test_a_known_format_that_no_one_reads_is_named_with_the_cure(tmp_path, name, data, message):
+    file = tmp_path / name
+    file.write_bytes(data)
+    with pytest.raises(LoadError, match=rf"{name}: is .*{message}"):
+        FilesLoader(Params(of=[TEXT, MARKDOWN])).load(file)
+
+
+def test_a_loader_that_claims_such_a_format_gets_it(tmp_path):
+    file = tmp_path / "a.xlsx"
+    file.write_bytes(word_file("xl"))
+    assert FilesLoader(Params(of=[TEXT, Named("sheets", ".xlsx")])).load(file).text == "sheets"

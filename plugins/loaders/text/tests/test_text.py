@@ -102,6 +102,19 @@ def test_lone_surrogates_and_the_odd_broken_byte_are_replaced(tmp_path):
     assert load(tmp_path, CHINESE.encode() + b"\xff" + CHINESE.encode()).text == CHINESE + "\ufffd" + CHINESE
 
 
+@pytest.mark.parametrize(
+    ("text", "codec"), [(CHINESE, "gb18030"), (TRADITIONAL, "big5"), ("Où dîner ? Ça gêne.", "cp1252")]
+)
+def test_what_tells_the_encoding_may_come_late(tmp_path, text, codec):
+    """Behind a hundred thousand bytes of ASCII, and without line ends."""
+    document = load(tmp_path, b"x = 1; " * 14_000 + text.encode(codec) * 50)
+    assert document.text == "x = 1; " * 14_000 + text * 50
+
+
+def test_a_broken_byte_may_come_late(tmp_path):
+    assert load(tmp_path, CHINESE.encode() * 3000 + b"\xff" + b"end").text == CHINESE * 3000 + "\ufffdend"
+
+
 def test_paragraphs_stand_between_blank_lines(tmp_path):
     document = load(tmp_path, b"\n  One\nline two. \r\n \r\n\tThree\x0cFour\n\n\n")
     assert document.tree.span.of(document.text) == document.text

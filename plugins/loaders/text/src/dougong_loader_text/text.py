@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,11 +39,14 @@ class TextLoader:
 
 def paragraphs(text: str) -> tuple[Section, ...]:
     """The paragraphs of plain text: what stands between blank lines, white space at the edges left out."""
-    edges = [0, *(edge for match in _BLANK.finditer(text) for edge in match.span()), len(text)]
-    found = []
-    for start, end in zip(edges[::2], edges[1::2]):
+    return tuple(_paragraphs(text))
+
+
+def _paragraphs(text: str) -> Iterator[Section]:
+    start = 0
+    for end, after in chain((match.span() for match in _BLANK.finditer(text)), [(len(text), len(text))]):
         piece = text[start:end]
         if content := piece.strip():
             first = start + piece.index(content[0])
-            found.append(Section("paragraph", Span(first, first + len(content))))
-    return tuple(found)
+            yield Section("paragraph", Span(first, first + len(content)))
+        start = after
