@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import dougong
+import dougong.discovery
+import dougong.testing
 import pytest
 from dougong import kinds
 from ruamel.yaml import YAML
@@ -19,7 +27,23 @@ SHOWN = [
     (page, title, body)
     for page in PAGES
     for title, body in re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', page.read_text("utf-8"), re.M | re.S)
+    if title.startswith("docs/")  # others are files that the page has its reader write
 ]
+FOLLOWED = ["first-steps.md", "config.md", "knowledge.md", "agents.md", "models.md", "runs.md", "plugins.md", "kit.md",
+            "zh/first-steps.md", "zh/config.md"]  # fmt: skip
+"""Pages whose commands, programs and configs are run. The tutorial has a test of its own; the protocols on the page of
+kinds are compared with the source; publish.md and environments.md tell of what needs an index of packages."""
+
+
+def _module(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module  # attrs looks there
+    spec.loader.exec_module(module)
+    return module
+
+
+pages = _module(ROOT / "tests" / "pages.py")
 
 
 def methods(tree: ast.AST) -> dict[str, str]:
@@ -50,6 +74,59 @@ def test_the_kinds_page_shows_every_protocol_as_it_is() -> None:
     source = methods(ast.parse(Path(kinds.__file__).read_text("utf-8")))
     assert shown == {name: code for name, code in source.items() if not name.startswith("Builder")}
     assert all(f"(#{kind})" in text for kind in kinds.KINDS)
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_what_a_page_says_happens(name: str, tmp_path: Path) -> None:
+    for folder in ("docs/recipes", "docs/examples", "examples/corpus"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns(".*"))
+    (tmp_path / "bin").mkdir()
+    for script, module in (("dougong", "-m dougong"), ("pytest", "-m pytest"), ("python", "")):
+        (tmp_path / "bin" / script).write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
+        (tmp_path / "bin" / script).chmod(0o755)
+    language = "zh" if name.startswith("zh/") else "en"
+    assert pages.follow(DOCS / name, tmp_path, pages.surroundings(tmp_path, str(tmp_path / "bin"), language))
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "zh").glob("*.md")), ids=lambda page: page.name)
+def test_a_chinese_page_has_the_blocks_and_headings_of_the_english_one(page: Path) -> None:
+    def outline(page: Path) -> tuple[list[int], list[tuple[str, str, str]]]:
+        text = page.read_text("utf-8")
+        blocks = [(block.language, block.title, _typed(block)) for block in pages.blocks(page)]
+        return [len(marks) for marks in re.findall(r"^(#+) ", pages.FENCE.sub("", text), re.M)], sorted(blocks)
+
+    assert outline(page) == outline(DOCS / page.name)
+
+
+def _typed(block: Any) -> str:
+    """Programs and files as they are; of a console the commands, since questions and outputs are Chinese there."""
+    if block.language:
+        return block.body
+    return "\n".join(sorted(re.findall(r"^\$ (\S+ \S+)", block.body, re.M)))
+
+
+def test_the_reference_has_all_kinds_hooks_suites_commands_and_techniques(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOUGONG_LANG", "en")  # which the module sets, and which is then taken back
+    reference = _module(DOCS / "reference.py")
+    made = {name: make() for name, make in reference.PAGES.items()}
+    assert all(f"## {protocol.__name__}\n" in made["kinds"] for protocol in kinds.KINDS.values())
+    assert all(f"## dougong_{kind}" in made["hooks"] for kind in kinds.KINDS)
+    assert all(f"## {name}\n" in made["testing"] for name in dougong.testing.__all__)
+    assert all(f"## {name}\n" in made["commands"] for name in ("ask", "run", "new", "sync", "trace"))
+    ours = reference.distributions()
+    for entry in dougong.discovery.discover():
+        if entry.distribution in ours and entry.group == dougong.discovery.GROUP:
+            assert f"### {entry.name}\n" in made["techniques"], "is it installed? then see docs/reference.py"
+    assert all(f"(recipes/{recipe.name})" in reference.recipes() for recipe in RECIPES)
+
+
+@pytest.mark.slow
+def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
+    """Every link between pages, to a heading or to a file, leads somewhere."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "site" / "reference" / "techniques.html").is_file()
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)

@@ -24,7 +24,7 @@ class Paragraphs:
 
     def chunk(self, document: Document) -> Iterator[Chunk]:
         start = 0
-        for match in re.finditer(r"\n\s*\n|\Z", document.text):
+        for match in re.finditer(r"\s*\n\s*\n|\Z", document.text):
             text = document.text[start : match.start()]
             if text.strip() and (len(text) >= self.size or match.end() == len(document.text)):
                 span = Span(start, match.start())

@@ -21,6 +21,8 @@ def _check_replies(instance: Params, attribute: Any, replies: list[Any]) -> None
             raise ValueError(f"must be strings or mappings; reply {number} is {reply!r}")
         if unknown := [key for key in reply if key not in KEYS]:
             raise ValueError(f"must be mappings of {', '.join(KEYS)}; reply {number} has {unknown[0]!r}")
+        if not isinstance(reply.get("when", ""), str):
+            raise ValueError(f"must have words in quotes as 'when'; reply {number} has {reply['when']!r}")
         for call in reply.get("tool_calls", ()):
             if not isinstance(call, Mapping) or "name" not in call or set(call) - {"id", "name", "arguments"}:
                 raise ValueError(f"must be tool calls of name, arguments, id; reply {number} has {call!r}")
