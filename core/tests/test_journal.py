@@ -231,6 +231,57 @@ def test_nobody_to_ask_means_no_second_write(path: Path) -> None:
     assert act.done == 1
 
 
+class Flaky:
+    """A model that fails until it is mended."""
+
+    def __init__(self) -> None:
+        self.asked, self.mended = 0, False
+
+    def chat(self, messages: Any, *rest: Any, **options: Any) -> Iterator[Delta]:
+        self.asked += 1
+        yield Delta("well, ")
+        if not self.mended:
+            raise CallError("no connection")
+        yield Delta("yes", finish="stop")
+
+
+class Steps:
+    """A pattern: a model, a tool whose failure it deals with, and a retriever that asks the flaky model."""
+
+    def __init__(self) -> None:
+        self.model, self.flaky, self.tool = Model(), Flaky(), Act(lambda: 1 / 0)
+        asking = proxied(LLM, self.flaky, "flaky")
+
+        class Asks:
+            def search(self, query: str, k: int = 10, where: Any = None) -> list[Any]:
+                return [len(list(asking.chat([])))]
+
+        self.asks = Asks()
+
+    def run(self, task: str, run: Run) -> Answer:
+        list(proxied(LLM, self.model, "model").chat([]))
+        with suppress(ArithmeticError):
+            proxied(Tool, self.tool, "tool").call({})
+        found = run.parallel([lambda: proxied(Retriever, self.asks, "asks").search("x")] * 2)
+        return Answer(str(found))
+
+
+def test_a_run_that_a_call_made_fail_tries_that_call_again_when_resumed(path: Path) -> None:
+    """And only that: what had ended well, and a failure that the run went on after, are read back."""
+    pattern = Steps()
+    for _ in range(2):
+        with pytest.raises(CallError, match="no connection"):
+            go(path, lambda run: run.work(pattern, "try"))
+    assert pattern.flaky.asked == 4
+    with pytest.raises(CallError, match="no connection"):
+        go(path, lambda run: run.work(pattern, "try"), replay=True)
+    assert pattern.flaky.asked == 4
+    pattern.flaky.mended = True
+    assert go(path, lambda run: run.work(pattern, "try")).text == "[[2], [2]]"
+    assert (pattern.model.asked, pattern.tool.done, pattern.flaky.asked) == (1, 1, 6)
+    assert go(path, lambda run: run.work(pattern, "try"), replay=True).text == "[[2], [2]]"
+
+
 def test_money_is_the_same_in_whatever_order_calls_end() -> None:
     from dougong.call import Call, Record
 

@@ -41,7 +41,8 @@ class Journal:
     Attributes:
         header: the first line.
         ended: the last line of a run that came to its end, else None.
-        loose: keys of streams that were closed before their end while nothing shows that the run went on after that.
+        loose: keys of calls that a resumed run makes again: streams that were closed before their end, and in a run
+            that failed, calls that failed, where nothing shows that the run went on after that.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any] | None = None, *, fsync: bool = True) -> None:
@@ -53,6 +54,7 @@ class Journal:
         self.header: dict[str, Any] = {}
         self.ended: dict[str, Any] | None = None
         self.loose: set[str] = set()
+        self._raised: set[str] = set()
         self._by_kind: dict[str, dict[str, dict[str, Any]]] = {"intent": {}, "result": {}, "value": {}}
         self._begun: Counter[str] = Counter()
         self._inside: dict[str, dict[str, None]] = {}
@@ -148,18 +150,24 @@ class Journal:
         elif event == "end":
             self.ended = line
             self.loose.clear()
+        elif event == "failed":
+            self.loose |= self._raised
         elif event in self._by_kind:
             self._by_kind[event][at] = line
             if event == "intent":
                 self._begun[at] += 1
                 self._by_kind["result"].pop(at, None)  # the call is made anew
                 self.loose.discard(at)
+                self._raised.discard(at)
                 if "~" not in at.rpartition(".")[2]:
                     self._inside.setdefault(_enclosing(at), {})[at] = None
-            if event == "result" and "cut" in line:
+            if event == "result" and "error" in line:
+                self._raised.add(at)  # it may be what the call around it failed with: that one's end shows nothing
+            elif event == "result" and "cut" in line:
                 self.loose.add(at)
-            elif self.loose:
-                self.loose -= {cut for cut in self.loose if _goes_on(cut, at, event == "result")}
+            else:
+                for keys in (self.loose, self._raised):
+                    keys -= {key for key in keys if _goes_on(key, at, event == "result")}
 
 
 def _enclosing(key: str) -> str:
@@ -170,13 +178,13 @@ def _enclosing(key: str) -> str:
     return ".".join(parts)
 
 
-def _goes_on(cut: str, at: str, result: bool) -> bool:
-    """Whether an event at `at` shows that the reader of the stream `cut` went on after it closed it.
+def _goes_on(left_off: str, at: str, result: bool) -> bool:
+    """Whether an event at `at` shows that who made the call `left_off` went on after it.
 
     It does if it comes from the same place or one around it: from a later step there, or as the result of the call
-    that the stream was read in. Other branches show nothing, nor do values that middleware takes around a call.
+    that it was made in. Other branches show nothing, nor do values that middleware takes around a call.
     """
-    left, right = cut.split("."), at.split(".")
+    left, right = left_off.split("."), at.split(".")
     for one, other in zip(left, right, strict=False):
         if one != other:
             return _step(one) < _step(other)

@@ -19,7 +19,7 @@ class ChunkerConformance(Conformance):
     """Chunks are exact stretches of the document, in order; together they hold everything a reader sees.
 
     Tried with ordinary and hostile texts, with documents with and without a tree, and at random. `golden`: a text or
-    a `Document`, and the texts of its chunks; with `details`, ``(text, headings, the parent's text or None, oversize)``.
+    a `Document`, and the texts of its chunks; with `details`, ``(text, headings, parent's text or None, oversize)``.
 
     Attributes:
         maximum: tokens that a chunk has at most unless it is `oversize`; None where the technique promises none.

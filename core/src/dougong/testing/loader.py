@@ -230,7 +230,9 @@ class LoaderConformance(Conformance):
         check_tree(document, what)
         return document
 
-    def _refused(self, make: Callable[[], Path], what: str, words: str = "", params: Mapping[str, Any] | None = None) -> None:
+    def _refused(
+        self, make: Callable[[], Path], what: str, words: str = "", params: Mapping[str, Any] | None = None
+    ) -> None:
         path = make()
         try:
             self.build(**(params or {})).load(path)
