@@ -18,8 +18,18 @@ class TestFixed(ChunkerConformance):
         ("abcdefghijk", ["abcd", "efgh", "ijk"], {"size": 4, "overlap": 0, "tokenizer": CHARACTERS}),
         ("one two three four five", ["one two three", "three four five"], {"size": 3, "overlap": 1}),
         ("斗拱连接柱与梁", ["斗拱连接", "柱与", "梁"], {"size": 2, "overlap": 0}),
+        ("ab \u0301cd ef", ["ab", " \u0301cd", "ef"], {"size": 1, "overlap": 0}),
+        ("a👍🏿👍🏿b", ["a👍🏿", "👍🏿b"], {"size": 3, "overlap": 1, "tokenizer": CHARACTERS}),
+        (
+            "ae\u0301\u0302\u0303b",
+            ["a", "e\u0301\u0302\u0303", "b"],
+            {"size": 2, "overlap": 0, "tokenizer": CHARACTERS},
+        ),
+        ("x\r\ny", ["x", "y"], {"size": 2, "overlap": 0, "tokenizer": CHARACTERS}),
         ("a👍🏿b", ["a", "👍🏿", "b"], {"size": 1, "overlap": 0, "tokenizer": CHARACTERS}),
     )
+    refused = ({"size": 0}, {"overlap": -1}, {"overlap": 12})
+    accepted = ({"size": 1, "overlap": 0}, {"overlap": 11})
 
 
 class TestFixedByCharacters(ChunkerConformance):

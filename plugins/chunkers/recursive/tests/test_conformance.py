@@ -16,6 +16,8 @@ CHAPTERS = outlined(
     ("paragraph", "h."),
     gap="\n",
 )
+LINES = outlined("lines.md", ("paragraph", "A b. C d.\nE f. G h."), ("code", "a = 1. b\nc = 2. d"))
+CHARACTERS = {"use": "characters"}
 
 
 class TestRecursive(ChunkerConformance):
@@ -34,8 +36,18 @@ class TestRecursive(ChunkerConformance):
             {"size": 6, "tokenizer": {"use": "characters"}},
         ),
         (CHAPTERS, ["# One\na b c.\n## Part\nd e. f g.", "# Two\nh."], {"size": 15}),
+        (CHAPTERS, ["# One\na b c.", "## Part\nd e. f g.", "# Two\nh."], {"size": 13}),
         (CHAPTERS, ["# One\na b c.", "## Part\nd e. f g.", "# Two\nh."], {"size": 9}),
+        ("A b. C d.\nE f. G h.", ["A b. C d.", "E f. G h."], {"size": 9}),
+        (LINES, ["A b. C d.\nE f. G h.", "a = 1. b\nc = 2. d"], {"size": 12}),
+        (LINES, ["A b.", "C d.", "E f.", "G h.", "a = 1. b", "c = 2. d"], {"size": 5}),
+        ("斗拱连接柱与梁", ["斗拱", "连接柱", "与梁"], {"size": 3, "tokenizer": CHARACTERS}),
+        ("e\u0301" * 3, ["e\u0301"] * 3, {"size": 3, "tokenizer": CHARACTERS}),
+        ("e\u0301" * 3, ["e\u0301e\u0301", "e\u0301"], {"size": 4, "tokenizer": CHARACTERS}),
+        ("one two\nthree four", ["one two", "three four"], {"size": 12, "tokenizer": CHARACTERS}),
     )
+    refused = ({"size": 0},)
+    accepted = ({"size": 1},)
 
 
 class TestRecursiveByCharacters(ChunkerConformance):
@@ -43,3 +55,24 @@ class TestRecursiveByCharacters(ChunkerConformance):
     params = {"size": 40, "tokenizer": {"use": "characters"}}
     maximum = 40
     tokenizer = "characters"
+
+
+class TestParentsOfRecursive(ChunkerConformance):
+    name = "chunker.recursive"
+    details = True
+    golden = (
+        (
+            CHAPTERS,
+            [
+                ("# One\na b c.", ("One",), "# One\na b c.\n## Part\nd e. f g.", False),
+                ("## Part\nd e. f g.", ("One", "Part"), "# One\na b c.\n## Part\nd e. f g.", False),
+                ("# Two\nh.", ("Two",), None, False),
+            ],
+            {"size": 9},
+        ),
+        (
+            "a👍🏿 b",
+            [("a", (), None, False), ("👍🏿", (), None, True), ("b", (), None, False)],
+            {"size": 1, "tokenizer": CHARACTERS},
+        ),
+    )
