@@ -93,6 +93,7 @@ def test_tables_have_rows_and_cells():
 
 def test_code_is_titled_with_its_language():
     assert [n.title for n in parse("~~~  Python hl\nx\n~~~\n\n    y\n\n```\nz").children] == ["Python", "", ""]
+    assert [n.title for n in parse("``` c\\+\\+ x\n```\n~~~ f&ouml;\n~~~").children] == ["c++", "fö"]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,10 @@ def test_the_title_is_that_of_the_front_matter_or_the_first_heading(tmp_path, te
 def test_front_matter_is_a_node_and_no_heading():
     text = "---\na: 1\n---\n\nText\n"
     assert outline(text) == [("front-matter", "---\na: 1\n---"), ("paragraph", "Text")]
+
+
+def test_two_rules_at_the_top_are_rules():
+    assert [kind for kind, _ in outline("---\n---\ntext")] == ["rule", "rule", "paragraph"]
 
 
 def test_what_is_not_text_is_refused(tmp_path):

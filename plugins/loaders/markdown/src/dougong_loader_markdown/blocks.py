@@ -11,11 +11,12 @@ from typing import Any
 import attrs
 from dougong import Section, Span
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import unescapeAll
 from markdown_it.token import Token
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 # YAML between lines of three hyphens; a rule that opens a text is not followed by a key.
-_FRONT = re.compile(r"---[ \t]*\r?\n(?=[\w\"'][^\n]*:|#|---|\.\.\.)")
+_FRONT = re.compile(r"---[ \t]*\r?\n(?=[\w\"'][^\n]*:|#)")
 _FRONT_END = re.compile(r"^(?:---|\.\.\.)[ \t]*(?=\r?$)", re.MULTILINE)
 _ATTRIBUTES = re.compile(r"\s*\{:?\s*[#.][^{}]*\}\s*$")  # {#id .class} of Pandoc and Python-Markdown
 _PIPE = re.compile(r"(?<!\\)\|")
@@ -103,7 +104,7 @@ def _place(text: str, lines: Sequence[int], token: Token, kind: str, above: Sequ
     if kind in ("list", "item"):
         level = sum(node.kind == "list" for node in above) + (kind == "list")
     marker = len(token.info + token.markup) if kind == "item" else 1 if kind == "quote" else 0
-    title = token.info.split()[0] if token.type == "fence" and token.info.strip() else ""
+    title = unescapeAll(token.info).split()[0] if token.type == "fence" and token.info.strip() else ""
     return _Node(kind, start, max(start, end), start + marker, level, title)
 
 
