@@ -121,7 +121,7 @@ def pages(folder: Path) -> None:
             recall, precision = right / (right + tally["with", False]), right / (right + wrong)
             score = 2 * recall * precision / (recall + precision)
             for what, value in (("recall", recall), ("precision", precision), ("F1", score)):
-                row(f"990 pages, {half}: {name}: {what} of passages", value, "")
+                row(f"{len(annotated)} pages, {half}: {name}: {what} of passages", value, "")
 
 
 def docling(folder: Path) -> None:

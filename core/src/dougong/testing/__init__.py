@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dougong.testing.fixtures import clock as clock
+from dougong.testing.fixtures import pytest_configure as pytest_configure
 from dougong.testing.fixtures import registry as registry
 from dougong.testing.fixtures import run as run
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from dougong.testing.fakes import Clock
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: a long check of the conformance kit; leave it out by -m 'not slow'")
+
+
 @pytest.fixture
 def registry() -> Callable[..., Registry]:
     """``registry(*files, chunker=[Technique(...)])``: what is installed, plugin files, and techniques from memory.

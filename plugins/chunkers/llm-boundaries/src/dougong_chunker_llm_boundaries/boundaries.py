@@ -70,7 +70,7 @@ class BoundaryChunker:
         for passage in passages:
             span = Span(pieces[passage.first].span.start, pieces[passage.last].span.end)
             for part, boundary in sorted(self._fitting(document, span, passage.failed), key=_start):
-                meta = outline.meta(part.span.start) | {"boundary": boundary}
+                meta = outline.meta(part.span.start, part.span.end) | {"boundary": boundary}
                 if passage.failed:
                     meta["boundary_reason"] = passage.failed
                 headings, section = outline.path(part.span.start, part.span.end)

@@ -49,7 +49,7 @@ class RuleChunker:
         for piece in engine.cut(document):
             span = piece.span
             headings, section = outline.path(span.start, span.end)
-            meta = outline.meta(span.start)
+            meta = outline.meta(span.start, span.end)
             meta["boundary"] = "maximum" if piece.maximum else "rules" if piece.begun or piece.passage else "none"
             if piece.rule:
                 meta["rule"] = piece.rule

@@ -93,7 +93,7 @@ class Units:
             parent=Span(*section) if section else None,
             tokens=tokens,
             oversize=tokens > self.size,
-            meta=self._outline.meta(start),
+            meta=self._outline.meta(start, end),
         )
 
     def _sentences(self) -> Iterator[Unit]:

@@ -84,7 +84,7 @@ class StructureChunker:
                 parent=Span(*section) if section else None,
                 tokens=tokens,
                 oversize=tokens > self._params.size,
-                meta=outline.meta(piece.start),
+                meta=outline.meta(piece.start, piece.end),
             )
 
 
