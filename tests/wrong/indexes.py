@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -292,6 +293,7 @@ class BuildsTwice(Right):
         if self.ready is None:
             self.ready = {}
             for id in self._words:
+                time.sleep(0.001)  # another thread's turn, as in a loop that takes longer
                 self.ready[id] = True
         return [hit for hit in super().search(query, k, where) if hit.chunk.id in self.ready]
 
