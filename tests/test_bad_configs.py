@@ -31,7 +31,7 @@ class Bad:
 
 
 CUT = "a:\n  use: chunker.cut\n"
-FUSION = "a:\n  use: retriever.fusion\n"
+FUSION = "a:\n  use: retriever.joined\n"
 
 CASES: dict[str, Bad] = {
     # the file
@@ -91,7 +91,7 @@ CASES: dict[str, Bad] = {
     "a short name at the top": Bad("a: {use: cut}", [(1, "a", "'cut' has no kind here")]),
     "an unknown kind": Bad("a: {use: chuncker.cut}", [(1, "a", "no kind is called 'chuncker'")]),
     "a missing plugin": Bad("a: {use: retriever.does-not-exist}", [(1, "a", "no retriever 'does-not-exist' is installed")]),
-    "a misspelt technique": Bad("a: {use: retriever.fuson, of: []}", [(1, "a", "no retriever 'fuson' is installed; did you mean 'fusion'?")]),
+    "a misspelt technique": Bad("a: {use: retriever.joind, of: []}", [(1, "a", "no retriever 'joind' is installed; did you mean 'joined'?")]),
     # params
     "an unknown key": Bad(CUT + "  sise: 3", [(3, "a.sise", "unknown parameter; did you mean 'size'?")]),
     "an unknown key in a value": Bad(CUT + "  limits:\n    lo: 3", [(4, "a.limits.lo", "unknown parameter")]),
@@ -113,7 +113,7 @@ CASES: dict[str, Bad] = {
     "a path that is none": Bad(CUT + '  folder: "a\\0b"', [(3, "a.folder", "expected a path")]),
     # slots and refs
     "a missing slot": Bad("a: {use: pattern.ask}", [(1, "a.llm", "empty slot")]),
-    "a missing list of slots": Bad("a: {use: retriever.fusion}", [(1, "a.of", "missing parameter")]),
+    "a missing list of slots": Bad("a: {use: retriever.joined}", [(1, "a.of", "missing parameter")]),
     "a wrong kind": Bad("a: {use: retriever.flat, chunker: {use: llm.echo}}", [(1, "a.chunker", "takes a chunker, and llm.echo is a llm")]),
     "a kind too wide": Bad("a: {use: retriever.keeper, index: {use: flat}}", [(1, "a.index", "takes Index")]),
     "one for a list": Bad(FUSION + "  of: {use: flat}", [(3, "a.of", "expected a list, got a mapping")]),
@@ -123,7 +123,7 @@ CASES: dict[str, Bad] = {
     "a ref with more": Bad(FUSION + "  of: [{ref: b, k: 3}]\nb: {use: retriever.flat}", [(3, "a.of[0]", "a ref is a name and nothing else")]),
     "a ref to a number": Bad(FUSION + "  of: [{ref: 3}]", [(3, "a.of[0]", "a ref is a name and nothing else")]),
     "a ref to itself": Bad(FUSION + "  of: [{ref: a}]", [(3, "a.of[0]", "a cycle of refs: a -> a")]),
-    "a cycle of refs": Bad(FUSION + "  of: [{ref: b}]\nb: {use: retriever.fusion, of: [{ref: a}]}", [(3, "a.of[0]", "a cycle of refs: b -> a -> b")]),
+    "a cycle of refs": Bad(FUSION + "  of: [{ref: b}]\nb: {use: retriever.joined, of: [{ref: a}]}", [(3, "a.of[0]", "a cycle of refs: b -> a -> b")]),
     "middleware that is none": Bad("middleware:\n  - use: chunker.cut", [(2, "middleware[0]", "takes a middleware")]),
     "middleware as a mapping": Bad("middleware: {use: mark}", [(1, "middleware", "expected a list")]),
     # ${...}
@@ -173,7 +173,7 @@ CASES: dict[str, Bad] = {
         CUT + "  ratio: x\n", [(0, "a.size", "a whole number"), (3, "a.ratio", "a number, got the string 'x'")], set=("a.size=x",)
     ),
     "many mistakes": Bad(
-        "a: {use: chunker.cut, sise: 1, size: true}\nb:\n  use: retriever.fusion\n  of:\n    - use: nope\n    - ref: nobody\n"
+        "a: {use: chunker.cut, sise: 1, size: true}\nb:\n  use: retriever.joined\n  of:\n    - use: nope\n    - ref: nobody\n"
         "  k: many\nc: {use: llm.echo, key: abc}\nd: 3\n",
         [
             (1, "a.sise", "unknown parameter"),
@@ -296,7 +296,7 @@ GOOD = {
     "CRLF": CUT.replace("\n", "\r\n"),
     "old Mac": CUT.replace("\n", "\r"),
     "document start and end": f"---\n{CUT}...\n",
-    "anchors": "a: {use: retriever.fusion, of: [&x {use: flat, texts: [a]}, *x]}",
+    "anchors": "a: {use: retriever.joined, of: [&x {use: flat, texts: [a]}, *x]}",
     "Chinese": "切分:\n  use: chunker.cut\n  label: 段落\n",
     "quoted keys": "'a': {\"use\": 'chunker.cut'}",
     "a hash in a string": CUT + "  label: 'a # b'",

@@ -22,7 +22,7 @@ FAKES = str(Path(__file__).parents[1] / "core" / "tests" / "fakes.py")
 COMMANDS = ("ask", "index", "run", "check", "show", "plugins", "new", "sync", "bundle", "lock", "schema", "doctor")
 TEXT = """\
 main: {use: pattern.ask, llm: {use: echo, key: "${env:KEY}", reply: 好的}, retriever: {ref: lib}, tools: [{use: adder}]}
-lib: {use: retriever.fusion, of: [{use: flat, texts: [斗拱, "a ${b}"]}, {ref: end}]}
+lib: {use: retriever.joined, of: [{use: flat, texts: [斗拱, "a ${b}"]}, {ref: end}]}
 end: {use: retriever.named, of: {one: {use: flat}, 二: {use: held, chunker: {use: cut, folder: data, most: "${net.depth}"}}}}
 net: {use: network.stack, layer: {use: layer, mark: "x${lib.k}"}, router: {use: routed}}
 middleware: [{use: mark, mark: m}]
@@ -216,8 +216,8 @@ def test_show_draws_a_graph_that_mermaid_takes(dougong: Dougong) -> None:
             edges.append(edge.groups())
     assert {end for one, _, two in edges for end in (one, two)} <= set(nodes)
     named = [(nodes[one], label, nodes[two]) for one, label, two in edges]
-    assert ("main: pattern.ask", "retriever", "lib: retriever.fusion") in named
-    assert ("lib: retriever.fusion", "of[1]", "end: retriever.named") in named
+    assert ("main: pattern.ask", "retriever", "lib: retriever.joined") in named
+    assert ("lib: retriever.joined", "of[1]", "end: retriever.named") in named
     assert ("end: retriever.named", "of.二", "retriever.held") in named
     assert ("middleware", "middleware[0]", "middleware.mark") in named
     assert len(nodes) == 15 + 1  # and the list of middleware
@@ -248,7 +248,7 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     info = site / "fakes-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fakes\nVersion: 1.0\n")
-    names = "tokenizer.letters chunker.cut chunker.fail chunker.lost embedder.unit retriever.flat retriever.held retriever.fusion "
+    names = "tokenizer.letters chunker.cut chunker.fail chunker.lost embedder.unit retriever.flat retriever.held retriever.joined "
     names += "retriever.named retriever.keeper retriever.rewrite retriever.endless llm.echo tool.adder pattern.ask block.layer "
     names += "block.routed network.stack middleware.mark"
     points = "\n".join(f"{name} = dougong_fakes" for name in names.split())
@@ -282,8 +282,8 @@ WRONG = [
     "a: {use: chunker.cut, size: '3'}",
     "a: {use: chunker.cut, unit: pages}",
     "a: {use: chunker.cut, limits: {lo: 2}}",
-    "a: {use: retriever.fusion}",
-    "a: {use: retriever.fusion, of: {use: flat}}",
+    "a: {use: retriever.joined}",
+    "a: {use: retriever.joined, of: {use: flat}}",
     "a: {use: retriever.flat, chunker: {use: echo}}",
     "a: {use: retriever.flat, chunker: cut}",
     "a: {size: 3}",

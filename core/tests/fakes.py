@@ -374,7 +374,7 @@ def dougong_retrievers() -> list[Technique]:
     return [
         _technique("flat", FlatParams, "Flat"),
         _technique("held", FlatParams, "Held", Index),
-        _technique("fusion", FusionParams, "Fusion"),
+        _technique("joined", FusionParams, "Fusion"),
         _technique("named", NamedParams, "Fusion"),
         _technique("keeper", KeeperParams, "Keeper"),
         _technique("rewrite", RewriteParams, "Rewrite"),

@@ -46,7 +46,7 @@ def test_nothing_is_built_before_it_is_asked_for(assembly: Make) -> None:
 
 
 def test_what_was_opened_is_closed_last_first(assembly: Make) -> None:
-    with assembly("a: {use: retriever.fusion, of: [{ref: f}, {use: llm-less}]}".replace(", {use: llm-less}", "")
+    with assembly("a: {use: retriever.joined, of: [{ref: f}, {use: llm-less}]}".replace(", {use: llm-less}", "")
                   + "\nf: {use: retriever.flat}\nm: {use: llm.echo}") as built:  # fmt: skip
         built["m"], built["a"]
         closed().clear()
@@ -57,7 +57,7 @@ def test_what_was_opened_is_closed_last_first(assembly: Make) -> None:
 
 
 def test_a_close_that_fails_keeps_no_other_open(assembly: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    built = assembly("a: {use: retriever.fusion, of: [{use: flat}]}")
+    built = assembly("a: {use: retriever.joined, of: [{use: flat}]}")
 
     def broken(self: Any) -> None:
         raise OSError("cannot")
@@ -107,7 +107,7 @@ def test_an_error_does_not_show_a_secret(assembly: Make, monkeypatch: pytest.Mon
 
 
 def test_an_assembly_is_shared_between_threads(assembly: Make) -> None:
-    built = assembly("a: {use: retriever.fusion, of: [{ref: f}, {ref: f}]}\nf: {use: retriever.flat}")
+    built = assembly("a: {use: retriever.joined, of: [{ref: f}, {ref: f}]}\nf: {use: retriever.flat}")
     got: list[Any] = []
     barrier = threading.Barrier(16)
 
@@ -130,7 +130,7 @@ def test_objects_fill_slots_from_python_and_are_seen_by_runs(registry: Registry)
             return [query]
 
     mine = Mine()
-    built = made(registry, {"a": {"use": "retriever.fusion", "of": [mine, {"use": "flat"}]}})
+    built = made(registry, {"a": {"use": "retriever.joined", "of": [mine, {"use": "flat"}]}})
     with built.start() as run:
         assert built["a"].search("x") == ["x"]
     assert [(r.call.path, r.call.name) for r in run.records] == [("0.0", "a.of[0]"), ("0.1", "a.of[1]"), ("0", "a")]
@@ -138,7 +138,7 @@ def test_objects_fill_slots_from_python_and_are_seen_by_runs(registry: Registry)
 
 def test_an_object_that_does_not_fit_is_refused(registry: Registry) -> None:
     with pytest.raises(ConfigError, match="it lacks search"):
-        made(registry, {"a": {"use": "retriever.fusion", "of": [object()]}})
+        made(registry, {"a": {"use": "retriever.joined", "of": [object()]}})
 
 
 def test_main_must_be_a_pattern(assembly: Make) -> None:
@@ -189,7 +189,7 @@ def test_build_hooks_see_every_technique(tmp_path: Path) -> None:
 
 
 def fingerprint(registry: Registry, **params: Any) -> str:
-    found = origin(made(registry, {"a": {"use": "retriever.fusion", **params}})["a"])
+    found = origin(made(registry, {"a": {"use": "retriever.joined", **params}})["a"])
     assert found is not None
     return found.fingerprint
 
@@ -208,7 +208,7 @@ def test_the_fingerprint_is_of_all_that_matters(registry: Registry) -> None:
 
 
 def test_the_fingerprint_changes_with_a_version_of_a_nested_plugin(registry: Registry) -> None:
-    tree = {"use": "retriever.fusion", "of": [{"use": "flat"}]}
+    tree = {"use": "retriever.joined", "of": [{"use": "flat"}]}
     before = origin(made(registry, {"a": tree})["a"])
     key = next(key for key in registry._loaded if key[1] == "chunker.cut")
     import attrs
@@ -224,7 +224,7 @@ def test_the_fingerprint_changes_with_a_version_of_a_nested_plugin(registry: Reg
 def test_origin_follows_refs_and_can_be_built_again(registry: Registry) -> None:
     built = made(
         registry,
-        {"a": {"use": "retriever.fusion", "of": [{"ref": "f"}]}, "f": {"use": "retriever.flat", "texts": ["é斗"]}},
+        {"a": {"use": "retriever.joined", "of": [{"ref": "f"}]}, "f": {"use": "retriever.flat", "texts": ["é斗"]}},
     )
     found = origin(built["a"])
     assert found is not None
@@ -253,7 +253,7 @@ def test_a_secret_is_not_in_the_origin(registry: Registry, monkeypatch: pytest.M
 
 
 def test_the_fingerprint_is_the_same_in_every_process(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("a: {use: retriever.fusion, of: [{use: flat, texts: [x, 斗]}, {use: held}]}")
+    (tmp_path / "c.yaml").write_text("a: {use: retriever.joined, of: [{use: flat, texts: [x, 斗]}, {use: held}]}")
     code = (
         "import sys; from dougong import load; from dougong.assemble import origin; "
         "print(origin(load('c.yaml', plugins=[sys.argv[1]])['a']).fingerprint)"

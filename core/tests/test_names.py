@@ -65,7 +65,7 @@ print("HEAVY", *[name for name in {heavy!r} if name in sys.modules])
     ],
 )
 def test_nothing_heavy_is_imported(tmp_path: Path, statement: str, arguments: list[str]) -> None:
-    (tmp_path / "c.yaml").write_text("a: {use: retriever.fusion, of: [{use: flat}]}")
+    (tmp_path / "c.yaml").write_text("a: {use: retriever.joined, of: [{use: flat}]}")
     code = IMPORTED.format(statement=statement, arguments=arguments, heavy=HEAVY)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env={**os.environ}

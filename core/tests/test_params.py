@@ -90,7 +90,7 @@ def test_a_validator_does_not_speak_of_a_field_already_reported(problems: Callab
 def test_every_mistake_is_reported_in_the_order_of_the_file(problems: Callable[..., Any]) -> None:
     found = problems(
         "a: {use: chunker.cut, sise: 1}\nb:\n  use: chunker.cut\n  ratio: x\n  size: -1\nc: {use: chunker.nope}\n"
-        "d: {use: retriever.fusion, of: [{use: flat}, {use: cut}, {ref: nobody}]}"
+        "d: {use: retriever.joined, of: [{use: flat}, {use: cut}, {ref: nobody}]}"
     )
     assert [(p.place.line, p.path) for p in found] == [
         (1, "a.sise"), (4, "b.ratio"), (5, "b.size"), (6, "c"), (7, "d.of[1]"), (7, "d.of[2]"),

@@ -26,7 +26,7 @@ def test_a_slot_takes_a_short_or_a_full_name_and_knows_its_default(assembly: Mak
 
 
 def test_lists_and_mappings_of_slots(assembly: Make) -> None:
-    built = assembly("a: {use: retriever.fusion, of: [{use: flat, texts: [x]}, {use: flat, texts: [xy]}]}\n"
+    built = assembly("a: {use: retriever.joined, of: [{use: flat, texts: [x]}, {use: flat, texts: [xy]}]}\n"
                      "b: {use: retriever.named, of: {l: {use: flat, texts: [x]}, 右: {ref: a}}}")  # fmt: skip
     assert [hit.chunk.text for hit in built["a"].search("x")] == ["x", "xy"]
     assert [hit.chunk.text for hit in built["b"].search("x")] == ["x", "x", "xy"]
@@ -44,8 +44,8 @@ def test_lists_and_mappings_of_slots(assembly: Make) -> None:
         ("a: {use: retriever.keeper, index: held}", "a.index", "no technique is named here, got the string 'held'"),
         ("a: {use: retriever.keeper, index: {texts: []}}", "a.index", "no technique is named here, got a mapping"),
         ("a: {use: retriever.keeper, index: [{use: held}]}", "a.index", "got a list"),
-        ("a: {use: retriever.fusion, of: {use: flat}}", "a.of", "expected a list, got a mapping"),
-        ("a: {use: retriever.fusion, of: [{use: flat}, null]}", "a.of[1]", "got nothing"),
+        ("a: {use: retriever.joined, of: {use: flat}}", "a.of", "expected a list, got a mapping"),
+        ("a: {use: retriever.joined, of: [{use: flat}, null]}", "a.of[1]", "got nothing"),
         ("a: {use: retriever.named, of: [{use: flat}]}", "a.of", "expected a mapping, got a list"),
         ("a: {use: retriever.named, of: {x: {use: cut}}}", "a.of.x", "no retriever 'cut' is installed"),
         ("a: {use: network.stack, layer: {use: layer}, router: {use: layer}}", "a.router", "takes Router"),
@@ -63,12 +63,12 @@ def test_lists_and_mappings_of_slots(assembly: Make) -> None:
         ("a.b: {use: chunker.cut}", "a.b", "is not a name"),
         ("middleware: {use: mark}", "middleware", "expected a list"),
         ("middleware: [{use: adder}]", "middleware[0]", "no middleware 'adder'"),
-        ("a: {use: retriever.fusion, of: [{ref: b, k: 1}]}\nb: {use: retriever.flat}", "a.of[0]", "a ref is a name and nothing else"),
-        ("a: {use: retriever.fusion, of: [{ref: [b]}]}", "a.of[0]", "a ref is a name and nothing else"),
-        ("a: {use: retriever.fusion, of: [{ref: b}]}", "a.of[0]", "there is no 'b' to refer to"),
-        ("a: {use: retriever.fusion, of: [{ref: middleware}]}\nmiddleware: []", "a.of[0]", "there is no 'middleware'"),
-        ("a: {use: retriever.fusion, of: [{ref: b}]}\nb: {use: chunker.cut}", "a.of[0]", "takes a retriever"),
-        ("a: {use: retriever.fusion, of: [{ref: a}]}", "a.of[0]", "a cycle of refs: a -> a"),
+        ("a: {use: retriever.joined, of: [{ref: b, k: 1}]}\nb: {use: retriever.flat}", "a.of[0]", "a ref is a name and nothing else"),
+        ("a: {use: retriever.joined, of: [{ref: [b]}]}", "a.of[0]", "a ref is a name and nothing else"),
+        ("a: {use: retriever.joined, of: [{ref: b}]}", "a.of[0]", "there is no 'b' to refer to"),
+        ("a: {use: retriever.joined, of: [{ref: middleware}]}\nmiddleware: []", "a.of[0]", "there is no 'middleware'"),
+        ("a: {use: retriever.joined, of: [{ref: b}]}\nb: {use: chunker.cut}", "a.of[0]", "takes a retriever"),
+        ("a: {use: retriever.joined, of: [{ref: a}]}", "a.of[0]", "a cycle of refs: a -> a"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(problems: Make, text: str, path: str, message: str) -> None:
@@ -81,8 +81,8 @@ def test_what_does_not_fit_is_refused(problems: Make, text: str, path: str, mess
 
 def test_a_cycle_over_several_names_is_named_once(problems: Make) -> None:
     (problem,) = problems(
-        "a: {use: retriever.fusion, of: [{ref: b}]}\nb: {use: retriever.fusion, of: [{use: flat}, {ref: c}]}\n"
-        "c: {use: retriever.named, of: {x: {use: fusion, of: [{ref: b}]}}}"
+        "a: {use: retriever.joined, of: [{ref: b}]}\nb: {use: retriever.joined, of: [{use: flat}, {ref: c}]}\n"
+        "c: {use: retriever.named, of: {x: {use: joined, of: [{ref: b}]}}}"
     )
     assert problem.message == "a cycle of refs: b -> c -> b"
     assert problem.path == "c.of.x.of[0]"
@@ -90,7 +90,7 @@ def test_a_cycle_over_several_names_is_named_once(problems: Make) -> None:
 
 def test_many_paths_to_one_name_are_no_cycle(assembly: Make) -> None:
     lines = ["n0: {use: retriever.flat}"]
-    lines += [f"n{i}: {{use: retriever.fusion, of: [{{ref: n{i - 1}}}, {{ref: n{i - 1}}}]}}" for i in range(1, 40)]
+    lines += [f"n{i}: {{use: retriever.joined, of: [{{ref: n{i - 1}}}, {{ref: n{i - 1}}}]}}" for i in range(1, 40)]
     assert len(list(assembly("\n".join(lines)).plans())) == 40 + 1  # each once, and n0's chunker
 
 
@@ -98,7 +98,7 @@ def test_many_paths_to_one_name_are_no_cycle(assembly: Make) -> None:
 
 
 def test_a_ref_is_the_same_object_and_use_a_fresh_one(assembly: Make) -> None:
-    built = assembly("a: {use: retriever.fusion, of: [{ref: b}, {ref: b}, {use: flat}, {use: flat}]}\n"
+    built = assembly("a: {use: retriever.joined, of: [{ref: b}, {ref: b}, {use: flat}, {use: flat}]}\n"
                      "b: {use: retriever.flat}")  # fmt: skip
     one, two, three, four = built["a"].params.of
     assert one is two is built["b"]
@@ -106,7 +106,7 @@ def test_a_ref_is_the_same_object_and_use_a_fresh_one(assembly: Make) -> None:
 
 
 def test_an_alias_is_another_object(assembly: Make) -> None:
-    built = assembly("a: {use: retriever.fusion, of: [&x {use: flat}, *x]}")
+    built = assembly("a: {use: retriever.joined, of: [&x {use: flat}, *x]}")
     one, two = built["a"].params.of
     assert one is not two
 
@@ -130,7 +130,7 @@ def test_a_builder_slot_takes_no_ref(assembly: Make) -> None:
 VALUES = """
 a: {use: chunker.cut, size: 7, label: "x${b.label}", separators: [p, "$${q}"], weights: {w: 2}, limits: {low: 3}}
 b: {use: chunker.cut, label: deep, title: "${a.size}/${a.ratio}/${a.strip}"}
-r: {use: retriever.fusion, of: [{ref: f}, {use: flat, chunker: {use: cut, tokenizer: {use: letters}, label: in}}]}
+r: {use: retriever.joined, of: [{ref: f}, {use: flat, chunker: {use: cut, tokenizer: {use: letters}, label: in}}]}
 f: {use: retriever.flat, chunker: {use: cut, most: 4}}
 """
 
@@ -207,7 +207,7 @@ def test_a_path_keeps_its_meaning_inside_a_string(assembly: Make, tmp_path: Any)
     ],
 )
 def test_a_wrong_copy_is_refused(problems: Make, written: str, message: str) -> None:
-    (problem,) = problems(f"a: {{use: chunker.cut}}\nr: {{use: retriever.fusion, of: [{{use: flat}}]}}\n"
+    (problem,) = problems(f"a: {{use: chunker.cut}}\nr: {{use: retriever.joined, of: [{{use: flat}}]}}\n"
                           f"f: {{use: retriever.flat}}\nc: {{use: chunker.cut, {written}}}")  # fmt: skip
     assert message in problem.message
     assert problem.place.line == 4

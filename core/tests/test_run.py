@@ -22,7 +22,7 @@ lib:
   use: retriever.rewrite
   llm: {use: echo, reply: a+b}
   tool: {use: adder}
-  of: {use: fusion, of: [{use: flat, texts: [a3b]}, {use: flat, texts: [xa3b, no]}]}
+  of: {use: joined, of: [{use: flat, texts: [a3b]}, {use: flat, texts: [xa3b, no]}]}
 """
 
 
