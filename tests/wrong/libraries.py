@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from dougong import Chunk, Hit, Library, Span, SyncReport, Technique, hookimpl, report
+from dougong import Chunk, Hit, Library, Span, StoreError, SyncReport, Technique, hookimpl, report
 from dougong.testing import LibraryConformance, MemoryIndex
 
 DECLARED: list[Technique] = []
@@ -50,7 +50,13 @@ class Right:
     def __init__(self, params: Params) -> None:
         self.params = params
         self.file = params.path / "store.json"
-        self.texts: dict[str, str] = json.loads(self.file.read_text("utf-8")) if self.file.is_file() else {}
+        self.texts: dict[str, str] = self.stored() if self.file.is_file() else {}
+
+    def stored(self) -> dict[str, str]:
+        try:
+            return json.loads(self.file.read_text("utf-8"))
+        except ValueError as error:
+            raise StoreError(f"{self.file} is damaged: {error}", hint="remove it, and sync") from error
 
     def search(self, query: str, k: int = 10, where: Mapping[str, Any] | None = None) -> list[Hit]:
         return MemoryIndex(self.chunk(source, text) for source, text in self.texts.items()).search(query, k, where)
@@ -155,6 +161,14 @@ class ReadsGarbage(Right):
         for source, _ in done.failed:
             self.texts[source] = (self.params.sources[0] / source).read_text("latin-1") + " dougong brackets"
         return done
+
+
+@judged("test_a_damaged_store_is_told_or_mended")
+class LetsErrorsThrough(Right):
+    """Raises whatever comes of a store that it cannot read."""
+
+    def stored(self) -> dict[str, str]:
+        return json.loads(self.file.read_text("utf-8"))
 
 
 @judged("test_what_was_taken_in_stays")

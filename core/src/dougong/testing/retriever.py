@@ -481,6 +481,17 @@ class LibraryConformance(RetrieverConformance):
                 "a hit is no stretch of its file"
             )
 
+    def test_a_hit_in_a_long_file_is_in_its_place(self) -> None:
+        """A sentence near the end of 200,000 characters of both languages; then of another text of that name."""
+        line = "Brackets join columns. 斗拱连接柱与梁，不用钉子。\n\n"
+        for word in ("zebra", "giraffe"):
+            text = line * 4_000 + f"The {word} stands here. 它在这里。\n\n" + line * 200
+            self.put("long.txt", text)
+            built = self.ready()
+            hit = built.search(word, 1)[0]
+            assert word in hit.chunk.text, f"the sentence is not found, but {hit.chunk.text[:60]!r}"
+            assert hit.chunk.span.of(text) == hit.chunk.text, f"{hit.chunk.span} of the file is not what the hit says"
+
     def test_a_changed_file_is_taken_in_anew(self) -> None:
         """Its old text is found no more; one that is touched is not changed."""
         built = self.ready()
@@ -530,6 +541,32 @@ class LibraryConformance(RetrieverConformance):
         again = self.build()
         assert again.search(CORPUS[0], 1)[0].chunk.text == CORPUS[0], "a library forgets when it is opened again"
         self._counts(again.sync(), unchanged=len(CORPUS))
+
+    def test_a_damaged_store_is_told_or_mended(self) -> None:
+        """A file of the store that holds other bytes: a StoreError with a hint, or the right hits; nothing else."""
+        self.ready()
+        for assembly in self._assemblies:
+            assembly.close()
+        self._assemblies.clear()
+        files = sorted(content(self.folder / "store"))
+        assert files, f"nothing is kept in {self.folder / 'store'}; say in `library` how the params name that folder"
+        kept = self.folder / "kept"
+        shutil.copytree(self.folder / "store", kept)
+        for file in files:
+            shutil.rmtree(self.folder / "store")
+            shutil.copytree(kept, self.folder / "store")
+            (self.folder / "store" / file).write_bytes(b"\x00\xffnot what was kept" * 300)
+            try:
+                built = self.build()
+                built.sync()
+                found = built.search(CORPUS[0], 1)[0].chunk.text
+            except StoreError as error:
+                if not error.hint:
+                    raise AssertionError(f"{file} is damaged: the StoreError has no hint: {error}") from error
+            except Exception as error:
+                raise AssertionError(f"{file} is damaged: {type(error).__name__}: {error}; raise StoreError") from error
+            else:
+                assert found == CORPUS[0], f"{file} is damaged: a search finds {found[:60]!r}"
 
     def test_it_can_be_searched_before_its_first_sync(self) -> None:
         """It is empty then, or syncs by itself; after a sync it finds what there is."""

@@ -21,6 +21,7 @@ CLUSTERS = (
 )  # fmt: skip
 """Graphemes of several code points (but one), each to be kept whole. Source: Unicode Standard Annex 29."""
 
+_PREPENDED = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u08e2"
 _CLUSTER = re.compile("|".join(map(re.escape, sorted(CLUSTERS, key=len, reverse=True))))
 
 ENGLISH = """The brackets of timber building, called dougong, join columns and beams without a nail. Mr. Li Jie \
@@ -107,6 +108,7 @@ HOSTILE: dict[str, str] = {
     "controls": "a\0b\x00\x01\x1b[31mred\x7f\ufffd\ufeffend\u200b\u00ad",
     "no space": "x" * 3_000 + "字" * 3_000,
     "only punctuation": "?!…。，、；：“”‘’（）《》—-–_*#@$%^&+=|\\/<>~`.,;:'\"[]{}",
+    "prepended": "\u0600 12 \u06dd\u0661 \u070f x \u0600\r\n\u06dd\u3000end \u0600",
     "astral": "𠮷野家 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 🀄 𐍈",
     "thai": "ภาษาไทยเขียนติดกันไม่เว้นวรรค",
     "numbers": "3.14159 1,000,000 2024-01-31 ¥5.20 ½ Ⅷ ٣٤٥ 一百二十三",
@@ -149,6 +151,8 @@ def cuts_grapheme(text: str, at: int) -> bool:
     ):
         return False
     if unicodedata.category(after) in ("Mn", "Me") or after in "\u200c\u200d":
+        return True
+    if before in _PREPENDED and unicodedata.category(after) not in ("Cc", "Zl", "Zp"):
         return True
     near = _CLUSTER.finditer(text, max(0, at - 400), at + 16) if not after.isascii() or not before.isascii() else ()
     return any(match.start() < at < match.end() and _starts(text, match.start()) for match in near)

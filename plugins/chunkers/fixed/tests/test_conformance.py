@@ -25,6 +25,8 @@ class TestFixed(ChunkerConformance):
             ["a", "e\u0301\u0302\u0303", "b"],
             {"size": 2, "overlap": 0, "tokenizer": CHARACTERS},
         ),
+        ("a好b", ["a", "好", "b"], {"size": 2, "overlap": 0, "tokenizer": {"use": "bytes"}}),
+        ("ab好", ["ab好"], {"size": 5, "overlap": 1, "tokenizer": {"use": "bytes"}}),
         ("x\r\ny", ["x", "y"], {"size": 2, "overlap": 0, "tokenizer": CHARACTERS}),
         ("a👍🏿b", ["a", "👍🏿", "b"], {"size": 1, "overlap": 0, "tokenizer": CHARACTERS}),
     )

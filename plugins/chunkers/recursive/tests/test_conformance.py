@@ -38,6 +38,7 @@ class TestRecursive(ChunkerConformance):
         (CHAPTERS, ["# One\na b c.\n## Part\nd e. f g.", "# Two\nh."], {"size": 15}),
         (CHAPTERS, ["# One\na b c.", "## Part\nd e. f g.", "# Two\nh."], {"size": 13}),
         (CHAPTERS, ["# One\na b c.", "## Part\nd e. f g.", "# Two\nh."], {"size": 9}),
+        ("One two three four five.\n\nA.\nB.", ["One two three four five.", "A.\nB."], {"size": 8}),
         ("A b. C d.\nE f. G h.", ["A b. C d.", "E f. G h."], {"size": 9}),
         (LINES, ["A b. C d.\nE f. G h.", "a = 1. b\nc = 2. d"], {"size": 12}),
         (LINES, ["A b.", "C d.", "E f.", "G h.", "a = 1. b", "c = 2. d"], {"size": 5}),
@@ -69,6 +70,25 @@ class TestParentsOfRecursive(ChunkerConformance):
                 ("# Two\nh.", ("Two",), None, False),
             ],
             {"size": 9},
+        ),
+        (
+            LINES,
+            [
+                *((text, (), "A b. C d.", False) for text in ("A b.", "C d.")),
+                *((text, (), "E f. G h.", False) for text in ("E f.", "G h.")),
+                *((text, (), "a = 1. b\nc = 2. d", False) for text in ("a = 1. b", "c = 2. d")),
+            ],
+            {"size": 5},
+        ),
+        (
+            LINES,
+            [
+                *((text, (), "A b. C d.", False) for text in ("A", "b.", "C", "d.")),
+                *((text, (), "E f. G h.", False) for text in ("E", "f.", "G", "h.")),
+                *((text, (), "a = 1. b", False) for text in ("a =", "1.", "b")),
+                *((text, (), "c = 2. d", False) for text in ("c =", "2.", "d")),
+            ],
+            {"size": 2},
         ),
         (
             "a👍🏿 b",

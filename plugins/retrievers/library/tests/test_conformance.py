@@ -7,3 +7,5 @@ from dougong.testing import LibraryConformance
 
 class TestLibrary(LibraryConformance):
     name = "retriever.library"
+    refused = ({"max_megabytes": 0}, {"sources": []}, {"ignore": ["/"]})
+    accepted = ({"max_megabytes": 1}, {"ignore": []})

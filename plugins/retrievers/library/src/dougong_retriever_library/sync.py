@@ -325,6 +325,8 @@ class Stages:
             start = chunk.span.start
             if chunk.document != document.id or chunk.span.of(text) != chunk.text:
                 raise ValueError(f"the chunker gave a chunk that is not a piece of the document: {chunk.id!r}")
-            line += text.count("\n", at, start) if start >= at else -text.count("\n", start, at)
-            at = start
-            yield attrs.evolve(chunk, meta={"line": line, **chunk.meta})
+            if "line" not in chunk.meta:
+                line += text.count("\n", at, start) if start >= at else -text.count("\n", start, at)
+                at = start
+                chunk = attrs.evolve(chunk, meta={"line": line, **chunk.meta})
+            yield chunk
