@@ -28,10 +28,12 @@ lint: setup
 demo: $(VENV)/demo  ## six questions over the documents in examples/corpus; no torch, no key, no network after the install
 	$(BIN)/python examples/demo.py
 
-# The agent frameworks that steps.py compares with live in an environment of their own: they pin what ours do not.
-bench: setup $(VENV)/peers $(VENV)-agents/ready  ## every figure of README and docs; DOUGONG_DATA names the folder of public data
-	@for file in $(filter-out %/steps.py,$(BENCHMARKS)); do echo "# $$file" >&2; $(BIN)/python $$file || exit 1; done
+# The agent frameworks that steps.py compares with, and the retrieval frameworks of indexing.py, live in environments of
+# their own: they pin what ours do not.
+bench: setup $(VENV)/peers $(VENV)-agents/ready $(VENV)-rag/ready  ## every figure of README and docs; DOUGONG_DATA names the folder of public data
+	@for file in $(filter-out %/steps.py %/indexing.py,$(BENCHMARKS)); do echo "# $$file" >&2; $(BIN)/python $$file || exit 1; done
 	@echo "# tests/benchmarks/steps.py" >&2; $(VENV)-agents/bin/python tests/benchmarks/steps.py
+	@echo "# tests/benchmarks/indexing.py" >&2; $(BIN)/python tests/benchmarks/indexing.py --peers $(VENV)-rag/bin/python
 
 known: setup  ## the index of techniques that core carries; part of every release
 	$(BIN)/python -m dougong.known core/src/dougong/known.json plugins contrib
@@ -40,7 +42,7 @@ docs: setup
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) $(VENV)-agents site
+	rm -rf $(VENV) $(VENV)-agents $(VENV)-rag site
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -65,4 +67,9 @@ $(VENV)-agents/ready: requirements-agents.txt
 	$(PYTHON) -m venv $(VENV)-agents
 	$(VENV)-agents/bin/pip install --quiet --disable-pip-version-check hatchling editables --requirement requirements-agents.txt
 	$(VENV)-agents/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --editable core --editable analyzer --editable plugins/patterns/tool-use
+	@touch $@
+
+$(VENV)-rag/ready: requirements-rag.txt
+	$(PYTHON) -m venv $(VENV)-rag
+	$(VENV)-rag/bin/pip install --quiet --disable-pip-version-check --requirement requirements-rag.txt
 	@touch $@

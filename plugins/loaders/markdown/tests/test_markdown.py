@@ -93,7 +93,11 @@ def test_tables_have_rows_and_cells():
 
 def test_code_is_titled_with_its_language():
     assert [n.title for n in parse("~~~  Python hl\nx\n~~~\n\n    y\n\n```\nz").children] == ["Python", "", ""]
-    assert [n.title for n in parse("``` c\\+\\+ x\n```\n~~~ f&ouml;\n~~~").children] == ["c++", "fö"]
+    assert [n.title for n in parse("``` c\\+\\+ x\n```\n~~~ f&ouml;\n~~~\n```&nbsp;\n```").children] == [
+        "c++",
+        "fö",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(

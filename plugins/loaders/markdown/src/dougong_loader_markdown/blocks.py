@@ -104,7 +104,7 @@ def _place(text: str, lines: Sequence[int], token: Token, kind: str, above: Sequ
     if kind in ("list", "item"):
         level = sum(node.kind == "list" for node in above) + (kind == "list")
     marker = len(token.info + token.markup) if kind == "item" else 1 if kind == "quote" else 0
-    title = unescapeAll(token.info).split()[0] if token.type == "fence" and token.info.strip() else ""
+    title = next(iter(unescapeAll(token.info).split()), "") if token.type == "fence" else ""
     return _Node(kind, start, max(start, end), start + marker, level, title)
 
 
