@@ -384,7 +384,7 @@ def test_tables_with_and_without_ruling_lines(sheet, style):
     assert [[cell.span.of(document.text) for cell in row.children] for row in table.children] == CELLS
     assert table.children[0].meta.get("header") is True
     assert "header" not in table.children[1].meta
-    assert table.span.of(document.text).splitlines()[1] == "Foguang | 7 | 857"
+    assert table.span.of(document.text).splitlines()[1] == "Foguang\t7\t857"
 
 
 def test_a_cell_over_two_columns_says_so(sheet):

@@ -26,7 +26,7 @@ class PDFLoader:
     ``meta["page"]``, from 1, and ``meta["box"]``, ``[x0, y0, x1, y1]`` in points from the top left corner of the page
     as it is read. A node that runs on in another column or on another page has ``meta["continues"]``: a list of
     ``{"at", "page", "box"}`` where `at` is the offset in the document's text. Lines are joined to paragraphs, words
-    broken at a line end made whole; cells of a row are parted by `` | ``. The title is a heading of level 1.
+    broken at a line end made whole; cells of a row are parted by tabs. The title is a heading of level 1.
 
     Left out of the text and kept in ``meta["left_out"]``: running ``headers`` and ``footers`` and text that stands
     ``turned``, each as ``{"text", "pages"}`` with the number of pages it is on. ``meta["pages"]`` counts the pages;

@@ -94,7 +94,7 @@ class Writer:
             first, cells, boxes = self._at, [], []
             for position, cell in enumerate(group):
                 if position:
-                    self._put(" | ")
+                    self._put("\t")
                 begin = self._at
                 self._put(self._joiner.text(line.text for line in rows(cell.pieces)))
                 meta: dict[str, Any] = {"page": table.page, "column": cell.column}
