@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -270,3 +271,14 @@ def test_the_fingerprint_is_the_same_in_every_process(tmp_path: Path) -> None:
         for seed in ("1", "2")
     }
     assert len(prints) == 1
+
+
+def test_a_part_is_named_by_its_path(assembly: Make) -> None:
+    """A ref gives the named object, anything else a fresh one; a path that leads nowhere is named."""
+    built = assembly("a: {use: retriever.joined, of: [{ref: b}, {use: flat, texts: [x]}]}\nb: {use: retriever.flat}\n")
+    assert built.part("a.of[0]") is built["b"]
+    assert built.part("a.of[0].chunker").params.size == 100
+    assert built.part("a.of[1]") is not built.part("a.of[1]")
+    for path in ("a.of[2]", "a.of.x", "c", "b.chunker.size.x"):
+        with pytest.raises(KeyError, match=re.escape(path)):
+            built.part(path)

@@ -13,6 +13,8 @@ from typing import Any
 import attrs
 import pytest
 from dougong import Builder, Chunker, ConfigError, PluginError, Retriever, Tokenizer, Tool, Use, known, slot
+from dougong.config import parse
+from dougong.environment import needs
 from dougong.kinds import KINDS
 from dougong.registry import Registry
 
@@ -198,3 +200,13 @@ def test_the_list_as_json(dougong: Dougong, index: Path, distribution: Callable[
         "installed": False,
     }  # fmt: skip
     assert rows["chunker.own"]["installed"]
+
+
+def test_a_slot_whose_default_is_only_changed_still_needs_it(index: Path) -> None:
+    """``inner: {size: 3}`` names no technique; the default's distribution is needed all the same."""
+    row = {"name": "pattern.outer", "distribution": "acme-outer", "summary": "s", "source": "s"}
+    known.write(index, [{**row, "slots": {"inner": "chunker"}, "defaults": {"inner": {"use": "comet"}}},
+                        {**row, "name": "chunker.comet", "distribution": "acme-comet"}])  # fmt: skip
+    known.index.cache_clear()
+    found = needs(parse("main: {use: pattern.outer, inner: {size: 3}}", "c.yaml"), Registry([]))
+    assert set(found) == {"dougong", "acme-outer", "acme-comet"}

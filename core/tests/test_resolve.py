@@ -25,6 +25,18 @@ def test_a_slot_takes_a_short_or_a_full_name_and_knows_its_default(assembly: Mak
     assert built["c"].params.chunker.params.tokenizer.count("斗拱") == 2
 
 
+def test_a_mapping_without_use_changes_the_slots_default(assembly: Make, problems: Make) -> None:
+    """What ``--set a.chunker.size=5`` means where the config leaves the chunker out."""
+    built = assembly("a: {use: retriever.flat, chunker: {size: 5}}\nb: {use: retriever.flat, chunker: {}}\n"
+                     "c: {use: retriever.flat, chunker: {tokenizer: {use: letters}}}")  # fmt: skip
+    assert built["a"].params.chunker.params.size == 5
+    assert built["b"].params.chunker.params.size == 100
+    assert built["c"].params.chunker.params.size == 100
+    assert built["c"].params.chunker.params.tokenizer.count("斗拱") == 2
+    (wrong,) = problems("a: {use: retriever.flat, chunker: {sise: 5}}")
+    assert (wrong.path, wrong.hint) == ("a.chunker.sise", "did you mean 'size'?")
+
+
 def test_lists_and_mappings_of_slots(assembly: Make) -> None:
     built = assembly("a: {use: retriever.joined, of: [{use: flat, texts: [x]}, {use: flat, texts: [xy]}]}\n"
                      "b: {use: retriever.named, of: {l: {use: flat, texts: [x]}, 右: {ref: a}}}")  # fmt: skip

@@ -21,7 +21,8 @@ from dougong.overrides import override, parse_set
 from dougong.plan import Document, Fresh, Given, Plan, Ref, walk
 from dougong.registry import Registry
 from dougong.resolve import resolve
-from dougong.types import Answer, Event, Secret
+from dougong.secret import without
+from dougong.types import Answer, Event
 
 if TYPE_CHECKING:  # imported where something is built or run: `dougong check` does neither
     from dougong.journal import Journal
@@ -104,6 +105,14 @@ class Assembly:
 
     def __contains__(self, name: object) -> bool:
         return name in self.document.plans
+
+    def part(self, path: str) -> Any:
+        """What fills the slot at `path` (``library.chunker``, ``main.of[1]``): a named technique, or a fresh one.
+
+        Raises KeyError where there is nothing, BuildError.
+        """
+        with self._lock:
+            return self._fill(self.document.at(path))
 
     def plans(self) -> Iterator[Plan]:
         """Every technique of the document, nested ones included."""
@@ -229,7 +238,7 @@ class Assembly:
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except DougongError as error:
-            error.message = _scrubbed(error.message, values)
+            error.message = without(error.message, values)
             error.path, error.place = error.path or plan.path, error.place or plan.node.place
             error.technique = error.technique or plan.loaded.name
             error.distribution = error.distribution or plan.loaded.entry.origin
@@ -256,7 +265,7 @@ class Assembly:
             hint = t("check its parameters")
         what = reason if isinstance(reason, str) else f"{type(reason).__name__}: {reason}"
         return BuildError(
-            t("cannot be built: {reason}", reason=_scrubbed(what, values)),
+            t("cannot be built: {reason}", reason=without(what, values)),
             hint=hint,
             path=plan.path,
             place=plan.node.place,
@@ -283,12 +292,3 @@ class _Builder:
         if isinstance(self._part, Given):
             return self._part.value(*arguments, **keywords)
         return self._assembly._build(self._part, False, *arguments, **keywords)
-
-
-def _scrubbed(text: str, value: Any) -> str:
-    """`text` without the secrets in `value`, a factory's params."""
-    if isinstance(value, Secret):
-        return text.replace(value.reveal(), "***") if value.reveal() else text
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
-        text = _scrubbed(text, item)
-    return text

@@ -109,6 +109,16 @@ def from_python(value: Any, place: Place) -> Node:
     return Node(value, place)
 
 
+def upon(default: Node, node: Node) -> Node:
+    """What fills a slot that has a default: `node`; one that names no technique changes the default's parameters."""
+    if not isinstance(node.value, dict) or not isinstance(default.value, dict) or {"use", "ref"} & node.value.keys():
+        return node
+    known = default.value
+    changed = {key: upon(known[key], item) if key in known else item for key, item in node.value.items()}
+    places = {**dict.fromkeys(known, node.place), **node.keys}
+    return Node({**known, **changed}, node.place, places)
+
+
 # ---------------------------------------------------------------- YAML
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from dougong import known
-from dougong.config import MAX_DEPTH, Node, from_python
+from dougong.config import MAX_DEPTH, Node, from_python, upon
 from dougong.discovery import GROUP
 from dougong.distributions import canonical, installed
 from dougong.errors import ConfigError, Place, PluginError
@@ -93,6 +93,8 @@ class _Finder:
             slots, defaults = self._declared(named, short, distribution, (path, node.value["use"].place))
         for key, item in node.value.items():
             if key != "use":
+                if key in defaults:
+                    item = upon(from_python(defaults[key], item.place), item)
                 self.value(item, slots.get(key), f"{path}.{key}")
         for key, default in defaults.items():
             if key not in node.value:  # its author knows the name

@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from dougong.config import Node, base_folder, from_python, scalar, under
+from dougong.config import Node, base_folder, from_python, scalar, under, upon
 from dougong.errors import Place
 from dougong.kinds import Builder, kind_of
 from dougong.messages import t
@@ -117,7 +117,12 @@ class Converter:
         for name, field in known.items():
             item = node.value.get(name)
             inner = f"{path}.{name}"
-            values[name] = self._default(field, node, inner) if item is None else self.convert(item, field.type, inner)
+            if item is None:
+                values[name] = self._default(field, node, inner)
+                continue
+            if isinstance(field.default, Use):
+                item = upon(from_python(field.default, item.place), item)
+            values[name] = self.convert(item, field.type, inner)
         self._validate(known, node, values, path)
         return values
 

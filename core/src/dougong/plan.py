@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,18 @@ class Document:
 
     plans: Mapping[str, Plan]
     middleware: tuple[Plan | Ref | Given, ...]
+
+    def at(self, path: str) -> Any:
+        """What stands at `path` (``library.chunker``, ``main.of[1]``), refs followed on the way. Raises KeyError."""
+        part: Any = self.plans
+        try:
+            for step in re.findall(r"[^.\[\]]+", path):
+                part = self.plans[part.name] if isinstance(part, Ref) else part
+                part = part.values if isinstance(part, Plan) else part
+                part = part[int(step) if isinstance(part, (list, tuple)) else step]
+        except (LookupError, TypeError, ValueError):
+            raise KeyError(path) from None
+        return part
 
 
 # ---------------------------------------------------------------- a plan as data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class Secret:
@@ -50,6 +50,15 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret is not copied to disk")
+
+
+def without(text: str, value: Any) -> str:
+    """`text` without the secrets in `value`, a mapping or list of params; also those too short for `Secret.scrub`."""
+    if isinstance(value, Secret):
+        return text.replace(value.reveal(), "***") if value.reveal() else text
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        text = without(text, item)
+    return text
 
 
 class Scrubber:

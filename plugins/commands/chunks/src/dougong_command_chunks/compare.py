@@ -17,7 +17,6 @@ from dougong.errors import ConfigError
 from dougong.kinds import Library
 from dougong.origin import origin
 from dougong.overrides import override, parse_set
-from dougong.plan import Plan
 from dougong.registry import Registry
 from dougong_analyzer import words
 
@@ -127,9 +126,7 @@ class Comparison:
     def chunkers(self) -> dict[str, Any]:
         """The libraries' own, unless some were named, and those named, built."""
         found = (
-            {}
-            if self.names
-            else {f"{name}.chunker": self._part(plan, "chunker") for name, plan in self.libraries.items()}
+            {} if self.names else {f"{name}.chunker": self.assembly.part(f"{name}.chunker") for name in self.libraries}
         )
         return found | {name: self.assembly[name] for name in self.names}
 
@@ -164,9 +161,6 @@ class Comparison:
 
     # ------------------------------------------------------------ documents
 
-    def _part(self, plan: Plan, name: str) -> Any:
-        return self.assembly._fill(plan.values[name])
-
     def _file(self, path: Path) -> Document:
         from dougong import make
 
@@ -184,8 +178,8 @@ class Comparison:
                 hint=w("name one: library: {use: retriever.library, sources: [docs/]}"),
             )
         count = self.total = 0
-        for plan in self.libraries.values():
-            loader = self._part(plan, "loader")
+        for name, plan in self.libraries.items():
+            loader = self.assembly.part(f"{name}.loader")
             found = walk(plan.values["sources"], plan.values["ignore"], plan.values["path"], loader.suffixes, ())
             self.total += len(found.found)
             self.failed += [(source, reason) for _, source, reason in found.failed]
