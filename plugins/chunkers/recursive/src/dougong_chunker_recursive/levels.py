@@ -17,7 +17,7 @@ _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 _SPACE = re.compile(r"\s+")
 _UNSPACED = regex.compile(f"[{UNSPACED}]")
 _FINAL = set(".!?。！？…；;:：\"'”’」』)）")
-_WINDOW = 200  # code points looked at first: about two sentences
+_WINDOW = 120  # code points looked at first: an English sentence, three Chinese ones
 _LINED = {"code", "table", "html", "front-matter"}
 
 
