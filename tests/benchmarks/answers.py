@@ -4,11 +4,12 @@ Every paragraph is a file; the library loads, chunks and indexes them (BM25). Qu
 *reporting* half: articles that fit_extractive.py, which fitted the weights on the other half, never saw. The passages
 searched are those of both halves. Counted: whether the first quote contains a gold answer, wherever it is from.
 
+- English is answered twice, by words alone and with `embedder: minilm`; the gain has a paired interval;
 - plain baseline, same run and questions: BM25's top 3 paragraphs, the sentence with the most idf-weighted overlap;
 - unanswerable: the same with the gold paragraph taken out of the hits, for 200 questions;
 - every citation's span is looked up in its file.
 
-``--questions N`` asks fewer. About two minutes.
+``--questions N`` asks fewer; ``--cache DIR`` keeps vectors: with them about two minutes, without some minutes more.
 """
 
 from __future__ import annotations
@@ -75,15 +76,24 @@ def name(number: int) -> str:
     return f"{number:05}.txt"
 
 
-def measure(language: str, paragraphs: Sequence[str], asked: Sequence[Asked], folder: Path) -> None:
+def measure(
+    language: str,
+    paragraphs: Sequence[str],
+    asked: Sequence[Asked],
+    folder: Path,
+    params: Mapping[str, Any],
+    name_of: str,
+) -> list[bool]:
+    """Print the figures of llm.extractive with `params`; of each question, whether its first quote answers it."""
     sources = folder / "paragraphs"
     sources.mkdir(parents=True)
     for number, text in enumerate(paragraphs):
         (sources / name(number)).write_bytes(text.encode())
     library = _library(sources, folder / "library", paragraphs)
-    llm = dougong.make("llm.extractive")
+    llm = dougong.make("llm.extractive", **params)
 
-    right, strict, exact, citations, declined, wrongly = 0, 0, 0, 0, 0, 0
+    strict, exact, citations, declined, wrongly = 0, 0, 0, 0, 0
+    right: list[bool] = []
     seconds, confidences = [], []
     for question in asked:
         start = time.perf_counter()
@@ -101,58 +111,70 @@ def measure(language: str, paragraphs: Sequence[str], asked: Sequence[Asked], fo
         if answer.citations:
             first = answer.citations[0]
             good = any(gold in first.quote for gold in question.answers)
-            right += good
+            right.append(good)
             strict += good and Path(first.document).name == name(question.paragraph)
         else:  # would the best candidate have answered?
-            wrongly += _forced(question, library)
+            right.append(False)
+            wrongly += _forced(question, library, params)
     n = len(asked)
     base = plain(paragraphs, asked)
-    label = f"{language}: first quote contains a gold answer, {n} questions"
+    share = sum(right) / n
+    label = f"{name_of}: first quote contains a gold answer, {n} questions"
     row(
         label,
-        right / n,
+        share,
         "share",
         against="plain sentence overlap",
-        ratio=right / n / base,
+        ratio=share / base,
         bar=f">= {BARS[language]}",
-        holds=right / n >= BARS[language],
+        holds=share >= BARS[language],
     )
     row(
-        f"{language}: the same against the next stage's bar",
-        right / n,
+        f"{name_of}: the same against the next stage's bar",
+        share,
         "share",
         bar=f">= {NEXT[language]}",
-        holds=right / n >= NEXT[language],
+        holds=share >= NEXT[language],
     )
-    row(f"{language}: never declining (threshold 0)", (right + wrongly) / n, "share")
-    row(f"{language}: the first quote is also from the gold paragraph", strict / n, "share")
-    row(f"{language}: plain baseline", base, "share")
+    row(f"{name_of}: never declining (threshold 0)", share + wrongly / n, "share")
+    row(f"{name_of}: the first quote is also from the gold paragraph", strict / n, "share")
+    row(f"{name_of}: plain baseline", base, "share")
     row(
-        f"{language}: citations whose span and line are their quote's, of {citations}",
+        f"{name_of}: citations whose span and line are their quote's, of {citations}",
         exact / max(1, citations),
         "share",
         bar="1",
         holds=exact == citations > 0,
     )
-    row(f"{language}: answerable questions declined", declined / n, "share")
-    row(f"{language}: declined although the best sentence held the answer", wrongly / n, "share")
-    row(f"{language}: question to cited answer", 1000 * statistics.median(seconds), "ms, median")
+    row(f"{name_of}: answerable questions declined", declined / n, "share")
+    row(f"{name_of}: declined although the best sentence held the answer", wrongly / n, "share")
+    row(f"{name_of}: question to cited answer", 1000 * statistics.median(seconds), "ms, median")
 
     subset = asked[: max(1, n // 4)]
     left_out = [ask(q.text, Without(library, name(q.paragraph)), llm) for q in subset]
     area = auroc(np.array(confidences[: len(subset)]), np.array([answer.confidence or 0.0 for answer in left_out]))
     row(
-        f"{language}: AUROC of confidence, gold paragraph there or left out, {len(subset)} each",
+        f"{name_of}: AUROC of confidence, gold paragraph there or left out, {len(subset)} each",
         area,
         "",
-        bar=">= .75; next >= .80",
-        holds=area >= 0.75,
+        bar=">= .80",
+        holds=area >= 0.80,
     )
     row(
-        f"{language}: declined with the gold paragraph left out",
+        f"{name_of}: declined with the gold paragraph left out",
         sum(a.status == "declined" for a in left_out) / len(subset),
         "share",
     )
+    return right
+
+
+def gain(before: Sequence[bool], after: Sequence[bool]) -> tuple[float, float, float]:
+    """Difference of two shares over the same questions, and its 95 % interval by a paired bootstrap."""
+    difference = np.array(after, float) - np.array(before, float)
+    rng = np.random.default_rng(SEED)
+    means = [difference[rng.integers(0, len(difference), len(difference))].mean() for _ in range(4000)]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(difference.mean()), float(low), float(high)
 
 
 def _library(sources: Path, path: Path, paragraphs: Sequence[str]) -> Any:
@@ -170,8 +192,8 @@ def _library(sources: Path, path: Path, paragraphs: Sequence[str]) -> Any:
     return library
 
 
-def _forced(question: Asked, library: Any) -> bool:
-    answer = ask(question.text, library, dougong.make("llm.extractive", threshold=0.0, quotes=1))
+def _forced(question: Asked, library: Any, params: Mapping[str, Any]) -> bool:
+    answer = ask(question.text, library, dougong.make("llm.extractive", threshold=0.0, quotes=1, **params))
     return bool(answer.citations) and any(gold in answer.citations[0].quote for gold in question.answers)
 
 
@@ -179,6 +201,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data")
     parser.add_argument("--questions", type=int, default=800)
+    parser.add_argument("--cache", type=Path)
     options = parser.parse_args()
     for language in FILES:
         loaded = read(language)
@@ -187,8 +210,18 @@ def main() -> None:
         paragraphs, asked = loaded
         _, reporting = halves(asked)
         sample = random.Random(SEED).sample(reporting, min(options.questions, len(reporting)))
-        with tempfile.TemporaryDirectory() as folder:
-            measure(language, paragraphs, sample, Path(folder))
+        kinds: dict[str, Mapping[str, Any]] = {language: {}}
+        if language == "en":
+            cache = str(options.cache / "vectors.db") if options.cache else None
+            kinds["en with minilm"] = {"embedder": dougong.make("embedder.minilm", cache=cache)}
+        rights = []
+        for name_of, params in kinds.items():
+            with tempfile.TemporaryDirectory() as folder:
+                rights.append(measure(language, paragraphs, sample, Path(folder), params, name_of))
+        if len(rights) > 1:
+            difference, low, high = gain(*rights)
+            interval = f"words alone, paired 95 % {low:+.4f} to {high:+.4f}"
+            row("en: gain by minilm", difference, "share", against=interval, bar="> 0", holds=low > 0)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ question, paragraph or article is in both. Features were chosen by cross-validat
    quote contains a gold answer and the gold paragraph was there.
 3. The default threshold declines at most a tenth of the fitting half's answerable questions in either language.
 
-Needs scipy.
+English is fitted twice: by words alone, and with the figures of embedder.minilm (`en-meaning`). That takes minutes;
+``--cache DIR`` keeps the vectors. Needs scipy.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import numpy as np
 from _bench import data
 from dougong import Chunk, Span
 from dougong_llm_extractive.features import CONFIDENCE, FEATURES, Evidence, Passage, gather
+from dougong_llm_extractive.meaning import MEANING, with_meaning
 from scipy.optimize import minimize
 
 FILES = {"en": ("squad", "dev-v1.1.json"), "zh": ("cmrc2018", "cmrc2018_dev.json")}
@@ -84,10 +86,18 @@ class Case:
 
     question: Asked
     evidence: Evidence
+    rows: list[list[float]]
     right: np.ndarray
 
 
-def cases(paragraphs: Sequence[str], asked: Sequence[Asked], bm25: dougong.Index, *, gold: bool) -> list[Case]:
+def cases(
+    paragraphs: Sequence[str],
+    asked: Sequence[Asked],
+    bm25: dougong.Index,
+    embedder: dougong.Embedder | None,
+    *,
+    gold: bool,
+) -> list[Case]:
     found = []
     for question in asked:
         hits = bm25.search(question.text, PASSAGES + 1)
@@ -99,14 +109,15 @@ def cases(paragraphs: Sequence[str], asked: Sequence[Asked], bm25: dougong.Index
             and any(answer in paragraphs[numbers[c.passage]][c.start : c.end] for answer in question.answers)
             for c in evidence.candidates
         ]
-        found.append(Case(question, evidence, np.array(right, bool)))
+        rows = with_meaning(evidence, question.text, embedder) if embedder else evidence.rows
+        found.append(Case(question, evidence, rows, np.array(right, bool)))
     return [case for case in found if case.evidence.candidates]
 
 
 def fit_ranking(training: Sequence[Case]) -> np.ndarray:
     """Weights that maximise the log probability that softmax gives to right candidates, less RIDGE x their squares."""
     training = [case for case in training if case.right.any()]
-    x = np.concatenate([case.evidence.rows for case in training])
+    x = np.concatenate([case.rows for case in training])
     right = np.concatenate([case.right for case in training]).astype(float)
     sizes = np.array([len(case.right) for case in training])
     starts = np.cumsum(sizes) - sizes
@@ -144,26 +155,28 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data")
     parser.add_argument("--write", type=Path)
+    parser.add_argument("--cache", type=Path)
     options = parser.parse_args()
     weights: dict[str, dict[str, float]] = {}
     confidence: dict[str, dict[str, float]] = {}
     scores: list[float] = []
-    for language in FILES:
-        loaded = read(language)
+    minilm = dougong.make("embedder.minilm", cache=str(options.cache / "vectors.db") if options.cache else None)
+    for fit, embedder in (("en", None), ("zh", None), ("en-meaning", minilm)):
+        loaded = read(fit[:2])
         if loaded is None:
             return
         paragraphs, asked = loaded
         fitting, _ = halves(asked)
         bm25 = index(paragraphs)
-        with_gold = cases(paragraphs, fitting, bm25, gold=True)
-        without = cases(paragraphs, fitting, bm25, gold=False)
+        with_gold = cases(paragraphs, fitting, bm25, embedder, gold=True)
+        without = cases(paragraphs, fitting, bm25, embedder, gold=False)
         rows, labels, answerable = [], [], []
         for fold in range(4):
             w = fit_ranking([case for case in with_gold if case.question.article % 4 != fold])
             for group, has_gold in ((with_gold, True), (without, False)):
                 for case in group:
                     if case.question.article % 4 == fold:
-                        z = np.array(case.evidence.rows) @ w
+                        z = np.array(case.rows) @ w
                         rows.append(case.evidence.confidence_features(z.tolist()))
                         labels.append(bool(case.right[z.argmax()]))
                         answerable.append(has_gold)
@@ -171,7 +184,7 @@ def main() -> None:
         c = fit_logistic(x, y)
         p = 1 / (1 + np.exp(-(x @ c)))
         print(
-            f"{language}: {len(with_gold)} questions; cross-validated: right paragraph and answer in the first quote "
+            f"{fit}: {len(with_gold)} questions; cross-validated: right paragraph and answer in the first quote "
             f"{np.mean(y[a]):.3f}; AUROC of confidence {auroc(p[a], p[~a]):.3f}"
         )
         bins = np.quantile(p, np.linspace(0, 1, 11))
@@ -183,8 +196,9 @@ def main() -> None:
             f"   tenth percentile of the answerable: {scores[-1]:.3f}; "
             f"of the others it declines {np.mean(p[~a] < scores[-1]):.3f}"
         )
-        weights[language] = dict(zip(FEATURES, fit_ranking(with_gold).round(2).tolist()))
-        confidence[language] = dict(zip(CONFIDENCE, c.round(3).tolist()))
+        names = (*FEATURES, *MEANING) if embedder else FEATURES
+        weights[fit] = dict(zip(names, fit_ranking(with_gold).round(2).tolist()))
+        confidence[fit] = dict(zip(CONFIDENCE, c.round(3).tolist()))
     print(f"threshold: {min(scores):.3f}")
     if options.write:
         options.write.write_text(module(weights, confidence), "utf-8")

@@ -1,5 +1,5 @@
 from dougong import Message, Part
-from dougong.testing import LLMConformance
+from dougong.testing import HashEmbedder, LLMConformance
 
 
 def asks(question, *passages):
@@ -18,3 +18,8 @@ class TestExtractive(LLMConformance):
         (asks("谁写的？", "zebra"), "文档没有回答这个问题。"),
         (asks("Who?", "zebra"), "Nothing.", {"declined_en": "Nothing."}),
     )  # fmt: skip
+
+
+class TestExtractiveWithAnEmbedder(LLMConformance):
+    name = "llm.extractive"
+    params = {"embedder": HashEmbedder()}

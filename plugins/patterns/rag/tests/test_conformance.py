@@ -35,6 +35,21 @@ class TestRAG(PatternConformance):
          [["roof", "of a hall"],
           {"unverified": [{"label": "9", "quote": "a"}, {"label": "2", "quote": "roof"},
                           {"label": "1", "quote": "lines «not here» so"}], "uncited": ["1"]}]),
+        (("How?", ["It holds: “It carries the roof” [1][3]. It sinks: “It sinks” [1]. 又“交错叠成” [2]。So."],
+          "status", "text", "quotes", "data"),
+         ["answered", "It holds: “It carries the roof” [1][3]. 又“交错叠成” [2]。", ["It carries the roof", "交错叠成"],
+          {"unverified": [{"label": "3", "quote": "It carries the roof"}, {"label": "1", "quote": "It sinks"}],
+           "uncited": [], "dropped": ["It sinks: “It sinks” [1].", "So."]}],
+         {"unverified": "drop"}),
+        (("How?", ["It sinks. Bare [1]"], "status", "text", "reason", "data"),
+         ["declined", EN, "No statement is borne out by the passages.",
+          {"unverified": [], "uncited": ["1"], "dropped": ["It sinks. Bare [1]"]}], {"unverified": "drop"}),
+        (("如何？", ["它会沉。"], "status", "text", "reason"), ["declined", ZH, "没有一个论断得到段落的支持。"],
+         {"unverified": "drop"}),
+        (("How?", [EN], "status", "text", "reason"),
+         ["declined", EN, "The model found no answer in the passages."], {"unverified": "drop"}),
+        (("How?", [("“It carries” [1] and cut", (), "length")], "status", "text"), ["stopped", "“It carries” [1]"],
+         {"unverified": "drop"}),
     )  # fmt: skip
     refused = ({"k": 0}, {"instruction_en": " "}, {"declined_zh": ""})
     accepted = ({"k": 1},)

@@ -200,3 +200,57 @@ def test_when_a_budget_runs_out_the_answer_names_it_and_carries_what_there_is():
     with run.active():
         said = RAG(Params(Found(ENGLISH), RunsOut(""))).run("How long are returns accepted?", run)
     assert (said.status, said.text, said.reason) == ("stopped", "Returns are", "the budget ran out of tokens")
+
+
+# ---------------------------------------------------------------- statements that are not borne out
+
+GOOD, BAD = "It takes a week: “Refunds take a week.” [1]", "It takes a day: “Refunds take a day.” [1]"
+
+
+def dropped(reply, task="How long?", middleware=(), model=None):
+    said = []
+    run = Run(listener=lambda event: said.append(event.data["text"]) if event.kind == "say" else None)
+    with run.active():
+        params = Params(Found(ENGLISH, CHINESE), model or Says(reply), unverified="drop")
+        return RAG(params).run(task, run), said
+
+
+def test_statements_without_a_verified_quote_are_dropped_and_listed():
+    result, said = dropped(f"{GOOD} {BAD} Everybody knows. 收据要留：“并附上收据。” [2]")
+    assert result.text == f"{GOOD} Everybody knows. 收据要留：“并附上收据。” [2]".replace(
+        "Everybody knows. ", "Everybody knows. "
+    )
+    assert said == [result.text]
+    assert result.data["dropped"] == [BAD]
+    assert [c.quote for c in result.citations] == ["Refunds take a week.", "并附上收据。"]
+
+
+@pytest.mark.parametrize(
+    ("task", "text"), [("How?", "The documents do not answer this."), ("如何？", "文档没有回答这个问题。")]
+)
+def test_where_nothing_stands_it_declines(task, text):
+    result, said = dropped(f"{BAD} In a day.", task)
+    assert (result.status, result.text, said) == ("declined", text, [text])
+    assert result.reason
+    assert result.data["dropped"] == [BAD, "In a day."]
+
+
+def test_a_reply_cut_by_a_budget_keeps_the_statements_that_stand():
+    class Cut(Says):
+        def chat(self, messages, tools=(), schema=None, sampling=None):
+            yield Delta(f"{GOOD} And then")
+            raise Exhausted("the budget ran out of tokens", what="tokens")
+
+    result, said = dropped("", model=Cut(""))
+    assert (result.status, result.text, said) == ("stopped", GOOD, [GOOD])
+    assert result.reason == "the budget ran out of tokens"
+
+
+@pytest.mark.parametrize("unverified", ["mark", "drop"])
+@pytest.mark.parametrize("reply", [f"{GOOD} {BAD}", "The documents do not answer this.", BAD, ""])
+def test_what_is_said_is_the_text_of_the_answer(unverified, reply):
+    said = []
+    run = Run(listener=lambda event: said.append(event.data["text"]) if event.kind == "say" else None)
+    with run.active():
+        result = RAG(Params(Found(ENGLISH), Says(reply), unverified=unverified)).run("How long?", run)
+    assert "".join(said) == result.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-from dougong import Technique, hookimpl
+from dougong import Embedder, Technique, hookimpl
 
 
 def _not_blank(instance: Any, attribute: Any, value: str) -> None:
@@ -30,6 +30,8 @@ class Params:
     quotes: sentences quoted at most; the second and third only where they are at least half as likely as the first.
     threshold: confidence, 0 to 1, below which the question is declined. Confidence is the probability that the first
         quote holds the answer, where every second question has an answer at all.
+    embedder: compares meanings besides words, for questions in English: the weights were fitted with ``minilm``, which
+        reads English. None: words alone.
     max_tokens: length of a quote at most, in words and punctuation marks; a longer sentence is cut to its best clauses.
     declined_en, declined_zh: the reply where the passages do not answer, to a question in English and in Chinese.
     unsure_en, unsure_zh: the reason given then. other_language_en, other_language_zh: the reason where passages are in
@@ -39,6 +41,7 @@ class Params:
     quotes: int = attrs.field(default=3, validator=_positive)
     threshold: float = attrs.field(default=0.07, validator=_share)
     max_tokens: int = attrs.field(default=60, validator=_positive)
+    embedder: Embedder | None = None
     declined_en: str = attrs.field(default="The documents do not answer this.", validator=_not_blank)
     declined_zh: str = attrs.field(default="文档没有回答这个问题。", validator=_not_blank)
     unsure_en: str = "No sentence of the passages answers the question clearly enough."

@@ -12,10 +12,11 @@ from dougong_analyzer import language
 from dougong_llm_extractive import Params
 from dougong_llm_extractive.candidates import tokens
 from dougong_llm_extractive.features import CONFIDENCE, FEATURES, Evidence, Passage, gather
+from dougong_llm_extractive.meaning import MEANING, with_meaning
 from dougong_llm_extractive.weights import CONFIDENCE_WEIGHTS, WEIGHTS
 
-_RANKING = {lang: [row[name] for name in FEATURES] for lang, row in WEIGHTS.items()}
-_CALIBRATION = {lang: [row[name] for name in CONFIDENCE] for lang, row in CONFIDENCE_WEIGHTS.items()}
+_RANKING = {fit: [row[name] for name in (*FEATURES, *MEANING) if name in row] for fit, row in WEIGHTS.items()}
+_CALIBRATION = {fit: [row[name] for name in CONFIDENCE] for fit, row in CONFIDENCE_WEIGHTS.items()}
 _MATCHES = FEATURES.index("soft") + 1  # the features that say whether any word is shared come first
 
 
@@ -24,7 +25,8 @@ class Extractive:
 
     The question is the text of the last user message; passages are the data parts from that message on. Every reply is
     one or more exact slices of the passages, ``“...” [label]``, or the sentence that declines. Candidates are ranked by
-    a linear score of `FEATURES`; confidence is a logistic of `CONFIDENCE`. Tools and sampling change nothing.
+    a linear score of `FEATURES`, with an embedder of `MEANING` too; confidence is a logistic of `CONFIDENCE`. Tools and
+    sampling change nothing.
     """
 
     def __init__(self, params: Params) -> None:
@@ -46,7 +48,7 @@ class Extractive:
             raise CallError("llm.extractive quotes sentences and cannot fill a schema", hint="use a generating model")
         question, passages = _read(messages)
         evidence = gather(question, passages, self._params.max_tokens)
-        confidence, chosen = self._choose(evidence)
+        confidence, chosen = self._choose(evidence, question)
         quotes = [_quote(evidence, i) for i in chosen]
         data: dict[str, Any] = {"confidence": confidence, "quotes": quotes}
         if quotes:
@@ -60,12 +62,15 @@ class Extractive:
         read = len(tokens(question)) + sum(len(tokens(passage.text)) for passage in passages)
         yield Delta(finish="stop", usage=Usage(read, sum(len(tokens(piece)) for piece in pieces)), data=data)
 
-    def _choose(self, evidence: Evidence) -> tuple[float, list[int]]:
+    def _choose(self, evidence: Evidence, question: str) -> tuple[float, list[int]]:
         """Confidence in the best candidate, and the candidates to quote, best first: none below the threshold."""
         if not any(any(row[:_MATCHES]) for row in evidence.rows):
             return 0.0, []  # nothing to quote, or no word in common
-        scores = [_dot(_RANKING[evidence.question.language], row) for row in evidence.rows]
-        z = _dot(_CALIBRATION[evidence.question.language], evidence.confidence_features(scores))
+        fit, rows = evidence.question.language, evidence.rows
+        if fit == "en" and self._params.embedder is not None:
+            fit, rows = "en-meaning", with_meaning(evidence, question, self._params.embedder)
+        scores = [_dot(_RANKING[fit], row) for row in rows]
+        z = _dot(_CALIBRATION[fit], evidence.confidence_features(scores))
         confidence = round(1 / (1 + math.exp(-z)), 4)
         if confidence < self._params.threshold:
             return confidence, []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 from dougong import LLM, Retriever, Technique, hookimpl, slot
@@ -28,6 +28,8 @@ class Params:
     """What answers, from where, and with which words.
 
     retriever: finds the passages. llm: answers from them. k: passages given to the model, best first.
+    unverified: what becomes of statements whose quote is not in its passage, or that have none: ``mark``, they stay in
+        the text and are listed in the answer's data; ``drop``, they are left out, and the text is said once checked.
     instruction_en, instruction_zh: the system message for a task in English and in Chinese; ``{declined}`` stands for
         the sentence below. declined_en, declined_zh: what the model is to say when the passages do not answer, and
         what the answer says when nothing was found.
@@ -36,6 +38,7 @@ class Params:
     retriever: Retriever
     llm: LLM = slot("extractive")
     k: int = attrs.field(default=8, validator=attrs.validators.ge(1))
+    unverified: Literal["mark", "drop"] = "mark"
     instruction_en: str = attrs.field(default=INSTRUCTION_EN, validator=_not_blank)
     instruction_zh: str = attrs.field(default=INSTRUCTION_ZH, validator=_not_blank)
     declined_en: str = attrs.field(default="The documents do not answer this.", validator=_not_blank)

@@ -20,11 +20,17 @@ _BETWEEN_QUOTE_AND_MARK = " \t\n\u3000.,;:，。；：、"
 
 @attrs.frozen
 class Claim:
-    """A label in the reply and the words quoted before it; `quote` is empty where the label stands bare."""
+    """A label in the reply and the words quoted before it; `quote` is empty where the label stands bare.
+
+    ``reply[start:end]`` is quote and label, ``reply[mark:end]`` the label with its brackets.
+    """
 
     label: str
     quote: str
     citation: Citation | None = None
+    start: int = 0
+    mark: int = 0
+    end: int = 0
 
 
 def find(quote: str, text: str) -> Span | None:
@@ -63,7 +69,7 @@ def claims(reply: str, hits: Sequence[Hit]) -> list[Claim]:
     found: list[Claim] = []
     done = at = 0  # end of the last quoted claim, which no quote reaches back over, and start of its quote
     inside: list[tuple[int, int]] = []  # where verified quotes lie; "[3]" within one is the source's, not a label
-    bare: list[tuple[int, Claim]] = []
+    bare: list[Claim] = []
     for mark in _MARK.finditer(reply):
         labels = re.findall(r"\d+", mark[1])
         quotes = list(_quotes_before(reply, done, mark.start()))
@@ -72,20 +78,20 @@ def claims(reply: str, hits: Sequence[Hit]) -> list[Claim]:
             if found and found[-1].quote and not reply[done : mark.start()].strip(_BETWEEN_QUOTE_AND_MARK):
                 quotes = [(at, found[-1].quote)]
             else:
-                bare += [(mark.start(), Claim(label, "")) for label in labels]
+                bare += [Claim(label, "", None, mark.start(), mark.start(), mark.end()) for label in labels]
                 continue
         for label in labels:
             hit = hits[int(label) - 1] if 0 < int(label) <= len(hits) else None
             for at, quote in quotes:  # longest first: a quote may hold quotation marks of its own
                 span = find(quote, hit.chunk.text) if hit else None
                 if hit and span:
-                    found.append(Claim(label, quote, cite(hit, span, label)))
+                    found.append(Claim(label, quote, cite(hit, span, label), at, mark.start(), mark.end()))
                     inside.append((at, mark.start()))
                     break
             else:
-                found.append(Claim(label, quotes[-1][1]))
+                found.append(Claim(label, quotes[-1][1], None, quotes[-1][0], mark.start(), mark.end()))
         done = mark.end()
-    return found + [claim for here, claim in bare if not any(start < here < end for start, end in inside)]
+    return found + [claim for claim in bare if not any(start < claim.mark < end for start, end in inside)]
 
 
 def _quotes_before(reply: str, low: int, high: int) -> Iterator[tuple[int, str]]:

@@ -9,14 +9,16 @@ from dougong_analyzer import language
 
 from dougong_pattern_rag import Params
 from dougong_pattern_rag.citations import claims, find
+from dougong_pattern_rag.statements import split
 
 
 class RAG:
     """Retrieve k passages, ask, and give out only what the passages bear out as a citation.
 
     Passages travel as data parts labelled 1 to k, never as text that could instruct. The answer's text is the reply as
-    the model wrote it. `Answer.data` holds ``unverified``, the quotes that their passage does not contain, and
-    ``uncited``, labels that stand without a quote. Source: Lewis et al. 2020 (RAG); Menick et al. 2022 (GopherCite).
+    the model wrote it, or what of it stands (``unverified: drop``). `Answer.data` holds ``unverified``, the quotes that
+    their passage does not contain, ``uncited``, labels that stand without a quote, ``dropped``, statements left out.
+    Source: Lewis et al. 2020 (RAG); Menick et al. 2022 (GopherCite).
     """
 
     def __init__(self, params: Params) -> None:
@@ -43,7 +45,7 @@ class RAG:
             reason = "没有检索到与问题相关的段落。" if chinese else "No passage was found for the question."
             return Answer(declined, status="declined", reason=reason, usage=run.usage)
         instruction = (p.instruction_zh if chinese else p.instruction_en).replace("{declined}", declined)
-        reply, last, finish, limit = self._ask(_messages(instruction, hits, question), run)
+        reply, last, finish, ran_out = self._ask(_messages(instruction, hits, question), run)
         found = claims(reply, hits)
         data = {
             "unverified": [{"label": c.label, "quote": c.quote} for c in found if c.quote and not c.citation],
@@ -52,8 +54,8 @@ class RAG:
         citations = tuple(c.citation for c in found if c.citation)
         status: Literal["answered", "declined", "stopped"] = "answered"
         reason = ""
-        if limit is not None:
-            status, reason = "stopped", limit.message
+        if ran_out is not None:
+            status, reason = "stopped", ran_out.message
         elif finish == "length":
             status = "stopped"
             reason = "回答达到长度上限而被截断。" if chinese else "The reply was cut at its maximum of tokens."
@@ -66,11 +68,21 @@ class RAG:
                 last.get("reason")
                 or ("模型未能从检索到的段落中找到答案。" if chinese else "The model found no answer in the passages.")
             )
+        if p.unverified == "drop":
+            if status != "declined":
+                statements = split(reply, hits)
+                data["dropped"] = [s.text.strip() for s in statements if s.fault]
+                reply = "".join(s.text for s in statements if not s.fault).strip()
+            if not reply and status == "answered":
+                reply, status = declined, "declined"
+                reason = "没有一个论断得到段落的支持。" if chinese else "No statement is borne out by the passages."
+            if reply:
+                run.say(reply)
         return Answer(reply, citations, status, reason, last.get("confidence"), run.usage, data)
 
     def _ask(self, messages: list[Message], run: Run) -> tuple[str, dict[str, Any], str, Exhausted | None]:
-        """The model's reply, said piece by piece, the extras it sent along and how it finished; and what ran out, if
-        something did."""
+        """The model's reply, said piece by piece unless some of it may be dropped, the extras it sent along and how it
+        finished; and what ran out, if something did."""
         pieces: list[str] = []
         finish = ""
         data: dict[str, Any] = {}
@@ -79,7 +91,8 @@ class RAG:
             for delta in self._params.llm.chat(messages):
                 if delta.text:
                     pieces.append(delta.text)
-                    run.say(delta.text)
+                    if self._params.unverified == "mark":
+                        run.say(delta.text)
                 data.update(delta.data)
                 finish = delta.finish or finish
         except Exhausted as limit:
