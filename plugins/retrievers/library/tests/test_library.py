@@ -14,7 +14,7 @@ from dougong_retriever_library import Params
 from dougong_retriever_library import library as library_module
 from dougong_retriever_library import store as store_module
 from dougong_retriever_library import sync as sync_module
-from dougong_retriever_library.store import decode_tree, encode_tree
+from dougong_retriever_library.rows import decode_tree, encode_tree
 
 
 def summary(report):
@@ -379,7 +379,7 @@ def test_an_unreadable_folder_is_reported_and_what_is_stored_below_it_stays(benc
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
-    monkeypatch.setattr(sync_module.os, "scandir", scandir)
+    monkeypatch.setattr(os, "scandir", scandir)
     shutil.rmtree(bench.docs / "sub2")
     report = library.sync()
     assert summary(report) == (0, 0, 1, 1)
@@ -395,7 +395,7 @@ def test_a_source_that_vanishes_at_the_last_moment_keeps_what_is_stored(bench, m
     def scandir(path):
         raise FileNotFoundError(2, "No such file or directory", str(path))
 
-    monkeypatch.setattr(sync_module.os, "scandir", scandir)
+    monkeypatch.setattr(os, "scandir", scandir)
     assert library.sync().failed[0][1].endswith("what was stored of it before is kept")
     assert len(library.search("one")) == 1
 

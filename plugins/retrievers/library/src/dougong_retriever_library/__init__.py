@@ -21,6 +21,11 @@ def _patterns(instance: Any, attribute: Any, value: list[str]) -> None:
         raise ValueError("must be patterns that are not empty, such as *.tmp or drafts/*; remove the empty one")
 
 
+def _no_less_than_none(instance: Any, attribute: Any, value: int | None) -> None:
+    if value is not None and value < 0:
+        raise ValueError(f"must be 0 (load in this process) or a number of worker processes; got {value}")
+
+
 def _positive(instance: Any, attribute: Any, value: int) -> None:
     if value < 1:
         raise ValueError(f"must be 1 or more megabytes; got {value}")
@@ -36,6 +41,8 @@ class Params:
     ignore: patterns (``* ? [abc]``) of files and folders to leave out; one without ``/`` is matched against every
         name below a source, one with ``/`` against the path from the source.
     max_megabytes: larger files are reported and left out (1 megabyte = 1,000,000 bytes).
+    workers: processes that load and cut files beside this one; 0: none; None: one a processor, up to 8, where there
+        is enough to read for them to pay.
     """
 
     sources: list[Path] = attrs.field(validator=_not_empty)
@@ -45,6 +52,7 @@ class Params:
     index: Index = slot("bm25")
     ignore: list[str] = attrs.field(factory=lambda: list(IGNORED), validator=_patterns)
     max_megabytes: int = attrs.field(default=256, validator=_positive)
+    workers: int | None = attrs.field(default=None, validator=_no_less_than_none)
 
 
 @hookimpl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -17,8 +18,11 @@ import attrs
 from dougong import Chunk, Hit, StoreError, SyncReport, report
 
 from dougong_retriever_library import Params
+from dougong_retriever_library.stages import Executor, Stages, fingerprint
 from dougong_retriever_library.store import Store, Stored, Unavailable, View, Writer, writable
-from dougong_retriever_library.sync import Plan, Stages, Tally, fingerprint, plan, walk
+from dougong_retriever_library.sync import Plan, Tally, carry_out, plan
+from dougong_retriever_library.walk import walk
+from dougong_retriever_library.workers import executor
 
 log = logging.getLogger("dougong.library")
 
@@ -50,8 +54,10 @@ class Stats:
 class DocumentLibrary:
     """Documents in, hits out. See `Params`. Safe to share between threads."""
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: Params, executor: Executor | None = None) -> None:
+        """`executor` does the loading and chunking elsewhere; without it, it is done here, or by `params.workers`."""
         self._params = params
+        self._executor = executor
         self._store = Store(params.path)
         self._index = params.index
         self._gate = _Gate()
@@ -59,6 +65,8 @@ class DocumentLibrary:
         self._synced = False
         self._at: int | None = None  # the commit that the index in memory stands at; None: not opened, or in disorder
         self._unsaved = False  # the index in memory is ahead of the saved one
+        self._ahead = 0  # by how many chunks, about
+        self._save_again = 0.0  # on the clock `time.monotonic`
 
     # ---------------------------------------------------------------- search
 
@@ -139,7 +147,8 @@ class DocumentLibrary:
         params = self._params
         redone: list[str] = []
         with self._syncing:
-            stages = Stages(params.loader, params.chunker, *self._prints[:2], params.max_megabytes)
+            limit = params.max_megabytes
+            stages = Stages(params.loader, params.chunker, *self._prints[:2], limit, self._store.document)
             with self._store.reading() as view:
                 stored, todo = self._plan(view, stages)
                 seq, current = (view.seq, self._is_saved(view)) if view else (0, False)
@@ -156,7 +165,8 @@ class DocumentLibrary:
                         redone.append("index")
                         detail = f"the index changed: {len(self._store.chunks):,} chunks are indexed again"
                         report("index", 0, None, detail)
-                    tally = stages.carry_out(todo, stored, writer)
+                    work = self._executor or executor(stages, todo.stale, self._store.folder, params.workers)
+                    tally = carry_out(todo, stored, stages, work, writer, lambda: self._catch_up(writer, False))
                     self._catch_up(writer)
             self._synced = True
             if redone:
@@ -181,9 +191,10 @@ class DocumentLibrary:
 
     def _plan(self, view: View | None, stages: Stages) -> tuple[dict[str, Stored], Plan]:
         params = self._params
-        stored = view.stored() if view else {}
-        suffixes = getattr(params.loader, "suffixes", ())
-        return stored, plan(stored, walk(params.sources, params.ignore, params.path, suffixes, stored), stages)
+        with _no_garbage():
+            stored = view.stored() if view else {}
+            suffixes = getattr(params.loader, "suffixes", ())
+            return stored, plan(stored, walk(params.sources, params.ignore, params.path, suffixes, stored), stages)
 
     def _is_saved(self, view: View) -> bool:
         state = view.state()
@@ -191,10 +202,10 @@ class DocumentLibrary:
 
     # ---------------------------------------------------------------- index
 
-    def _catch_up(self, writer: Writer | None = None) -> None:
+    def _catch_up(self, writer: Writer | None = None, last: bool = True) -> None:
         """Make the index equal to the store's last commit: load the saved one if need be, apply the difference.
 
-        With a `writer`, save it: at the end, and on the way as often as costs little, so that a crash loses little.
+        With a `writer`, save it: at the `last`, and on the way as often as costs little, so that a crash loses little.
         """
         with self._gate.exclusive(), self._store.reading() as view:
             if view is None:
@@ -203,21 +214,19 @@ class DocumentLibrary:
                 self._open(view)
             if self._at is None:
                 return
-            saved, cost = time.monotonic(), 0.0
-            total = view.count(self._at)
-            done = 0
+            total, done = view.count(self._at), 0
             for upto in view.steps(self._at, PART):
                 after, self._at = self._at, None  # in disorder until done
                 self._index.delete(view.gone(after, upto))
                 self._index.add(_told(view.chunks(after, upto), done, total))
                 done += view.count(after, upto)
                 self._at, self._unsaved = upto, True
-                if writer and upto < view.seq and time.monotonic() - saved > SHARE * cost:
-                    saved = time.monotonic()
+                self._ahead += view.count(after, upto)
+                ended = last and upto == view.seq
+                if writer and not ended and self._ahead >= PART and time.monotonic() > self._save_again:
                     self._save(writer)
-                    cost, saved = time.monotonic() - saved, time.monotonic()
             report("index", total, total)
-            if writer and (self._unsaved or not self._is_saved(view)):
+            if writer and last and (self._unsaved or not self._is_saved(view)):
                 self._save(writer)
 
     def _open(self, view: View) -> None:
@@ -244,6 +253,7 @@ class DocumentLibrary:
 
     def _save(self, writer: Writer) -> None:
         """Write the index to a new folder, make it last, put it in force, and search what was written."""
+        began = time.monotonic()
         writer.begin()
         covers, state = self._at, writer.state()
         assert covers is not None
@@ -260,13 +270,27 @@ class DocumentLibrary:
             raise
         self._at = None
         self._index.load(folder, self._store.chunks)  # lets go of what `add` was given
-        self._at, self._unsaved = covers, False
+        self._at, self._unsaved, self._ahead = covers, False, 0
+        now = time.monotonic()
+        self._save_again = now + SHARE * (now - began)
         for number, path in old.items():
             if number != state.generation:  # other processes may have the last one open
                 shutil.rmtree(path, ignore_errors=True)
 
     def _folder(self, generation: int) -> Path:
         return self._store.folder / f"index-{generation}"
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Two tuples a file, none of them garbage: looking for it again and again would take longer than making them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _told(chunks: Iterable[Chunk], done: int, total: int) -> Iterator[Chunk]:

@@ -10,22 +10,24 @@ import json
 import os
 import sqlite3
 import threading
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from socket import gethostname
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
-from dougong import Chunk, Document, Section, Span, StoreError
+from dougong import Chunk, Document, Span, StoreError
+
+from dougong_retriever_library.rows import Packed, decode_tree
 
 APPLICATION = 0x6467_6C62  # "dglb" in the file's header: this database is ours
 BLOCK = 1 << 14  # code points a row of text: a slice of a long document reads one or two rows, not the document
 CACHED = 1024  # chunks kept in memory
+
+_decoded = lru_cache(256)(json.loads)  # chunks that follow each other say the same of their document and headings
 
 # Entry n takes a file from user_version n to n + 1; entries are only ever appended.
 MIGRATIONS: list[tuple[str, ...]] = [
@@ -71,8 +73,7 @@ class State:
     index_by: str
 
 
-@attrs.frozen
-class Stored:
+class Stored(NamedTuple):
     """What the store knows of a document's file. `mtime_ns` is -1 where the time proves nothing."""
 
     key: int
@@ -101,7 +102,7 @@ class View:
         rows = self._sql.execute(
             "SELECT key, id, source, size, mtime_ns, hash, load_by, chunk_by, length FROM documents"
         )
-        return {row[1]: Stored(*row) for row in rows}
+        return {stored.id: stored for stored in map(Stored._make, rows)}
 
     def rows(self, query: str, *values: Any) -> list[Any]:
         return self._sql.execute(query, values).fetchall()
@@ -214,7 +215,7 @@ class Writer(View):
         self._changed += count
         return count
 
-    def put(self, stored: Stored, document: Document, chunks: Iterable[Chunk], keep_text: bool) -> int:
+    def put(self, stored: Stored, packed: Packed, keep_text: bool) -> int:
         """Store a document and the difference of its chunks, or nothing; gives the number of chunks written or removed.
 
         Args:
@@ -224,7 +225,7 @@ class Writer(View):
         seq = self.begin()
         self._sql.execute("SAVEPOINT document")
         try:
-            count = self._put(stored, document, list(chunks), keep_text, seq)
+            count = self._put(stored, packed, keep_text, seq)
         except sqlite3.IntegrityError as problem:
             self._undo()
             raise ValueError("the chunker gave a chunk the id of another one") from problem
@@ -240,34 +241,25 @@ class Writer(View):
             self._sql.execute("ROLLBACK TO document")
             self._sql.execute("RELEASE document")
 
-    def _put(self, stored: Stored, document: Document, chunks: list[Chunk], keep_text: bool, seq: int) -> int:
-        _, *values = attrs.astuple(stored)
-        common = _json(document.meta)
-        shared = json.loads(common)
+    def _put(self, stored: Stored, packed: Packed, keep_text: bool, seq: int) -> int:
+        _, *values = stored
         self._sql.execute(
             """INSERT INTO documents (id, source, size, mtime_ns, hash, load_by, chunk_by, length, meta)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET source = excluded.source,
             size = excluded.size, mtime_ns = excluded.mtime_ns, hash = excluded.hash, load_by = excluded.load_by,
             chunk_by = excluded.chunk_by, length = excluded.length, meta = excluded.meta""",
-            (*values, common),
+            (*values, packed.meta),
         )
         ((key,),) = self.rows("SELECT key FROM documents WHERE id = ?", stored.id)
         if not keep_text:
             self._sql.execute("DELETE FROM texts WHERE document = ?", (key,))
-            blocks = range(0, len(document.text), BLOCK)
-            rows = ((key, start // BLOCK, document.text[start : start + BLOCK]) for start in blocks)
+            blocks = range(0, len(packed.text), BLOCK)
+            rows = ((key, start // BLOCK, packed.text[start : start + BLOCK]) for start in blocks)
             self._sql.executemany("INSERT INTO texts VALUES (?, ?, ?)", rows)
-            self._sql.execute("INSERT OR REPLACE INTO trees VALUES (?, ?)", (key, encode_tree(document.tree)))
+            self._sql.execute("INSERT OR REPLACE INTO trees VALUES (?, ?)", (key, packed.tree))
         old = dict(self.rows("SELECT id, signature FROM chunks WHERE document = ?", key))
-        new = {}
-        for chunk in chunks:
-            row = _row(chunk, shared)
-            signature = blake2b(repr((row, chunk.text, common)).encode(), digest_size=12).digest()
-            if chunk.id in new:
-                raise ValueError(f"the chunker gave two chunks the id {chunk.id!r}")
-            new[chunk.id] = (chunk.id, key, *row, signature, seq)
-        written = [row for id, row in new.items() if old.get(id) != row[-2]]
-        removed = [id for id in old if id not in new]
+        written = [(row[0], key, *row[1:], seq) for row in packed.rows if old.get(row[0]) != row[-1]]
+        removed = old.keys() - {row[0] for row in packed.rows}
         dropped = [(id,) for id in (*removed, *(row[0] for row in written)) if id in old]
         self._sql.executemany("DELETE FROM chunks WHERE id = ?", dropped)
         self._sql.executemany(f"INSERT INTO chunks VALUES ({', '.join('?' * 13)})", written)
@@ -379,6 +371,12 @@ class Store:
                 yield Writer(connection)
             finally:
                 connection.close()
+
+    def document(self, id: str) -> Document:
+        """A document of the last commit, as its loader gave it."""
+        with self.reading() as view:
+            assert view is not None
+            return view.document(id)
 
     def close(self) -> None:
         with self._mutex:
@@ -536,44 +534,3 @@ def writable(folder: Path) -> Iterator[None]:
             f"{problem.filename or folder}: {problem.strerror or problem}",
             hint="nothing stored was lost; free space, mend the permissions or choose another path",
         ) from problem
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else str(value)
-
-
-_json = json.JSONEncoder(ensure_ascii=False, default=_plain, separators=(",", ":")).encode
-_decoded = lru_cache(256)(json.loads)  # chunks that follow each other say the same of their document and headings
-
-
-def _row(chunk: Chunk, shared: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Columns ``start`` to ``meta``; what a chunk says like its document is stored once."""
-    first, last = (None, None) if chunk.parent is None else (chunk.parent.start, chunk.parent.end)
-    own = {name: value for name, value in chunk.meta.items() if name not in shared or shared[name] != value}
-    return (
-        chunk.span.start,
-        chunk.span.end,
-        _json(chunk.headings),
-        chunk.context,
-        first,
-        last,
-        chunk.tokens,
-        int(chunk.oversize),
-        _json(own),
-    )
-
-
-def encode_tree(tree: Section | None) -> bytes:
-    """A structure tree as compressed JSON: nodes in document order, each with its number of children."""
-    nodes = [] if tree is None else tree.walk()
-    rows = [(n.kind, n.span.start, n.span.end, n.level, n.title, len(n.children), n.meta or 0) for n in nodes]
-    return zlib.compress(_json(rows).encode(), 1)
-
-
-def decode_tree(data: bytes) -> Section | None:
-    """The tree that `encode_tree` wrote. Without recursion: children are ready before their parent is made."""
-    ready: list[Section] = []
-    for kind, start, end, level, title, count, meta in reversed(json.loads(zlib.decompress(data))):
-        children = tuple(ready.pop() for _ in range(count))
-        ready.append(Section(kind, Span(start, end), level, title, children, meta or {}))
-    return ready.pop() if ready else None
