@@ -15,9 +15,9 @@ import dougong
 import numpy as np
 import pytest
 from dougong import LoadError, StoreError
+from dougong_embedder_cached.cache import Cache
 from dougong_embedder_minilm import Params
 from dougong_embedder_minilm.bert import Bert, _gelu
-from dougong_embedder_minilm.cache import Cache
 from dougong_embedder_minilm.minilm import MiniLM
 
 SENTENCES = [
@@ -117,7 +117,7 @@ def test_what_was_computed_survives_kill_9(tmp_path):
     code = f"""
 import numpy as np
 from pathlib import Path
-from dougong_embedder_minilm.cache import Cache
+from dougong_embedder_cached.cache import Cache
 cache = Cache(Path({str(path)!r}), 4)
 for number in range(10**9):
     cache.add([b"%d" % number], np.full((1, 4), number, np.float32))

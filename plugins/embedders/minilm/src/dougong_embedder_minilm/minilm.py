@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from dougong import LoadError, Place, report
+from dougong_embedder_cached.cache import Cache
 
 from dougong_embedder_minilm.bert import Array, Bert
-from dougong_embedder_minilm.cache import Cache
 
 if TYPE_CHECKING:
     from dougong_embedder_minilm import Params

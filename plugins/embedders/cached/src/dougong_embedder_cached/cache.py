@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 from dougong import Place, StoreError
 
-from dougong_embedder_minilm.bert import Array
-
 _AT_ONCE = 500  # keys that one question may hold
 
 
@@ -27,7 +25,7 @@ class Cache:
             store.execute("PRAGMA journal_mode = WAL")
             store.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")
 
-    def fill(self, keys: Sequence[bytes], vectors: Array) -> list[int]:
+    def fill(self, keys: Sequence[bytes], vectors: np.ndarray) -> list[int]:
         """Write the vectors that are known into their rows of `vectors`. Returns the numbers of the others."""
         known: dict[bytes, bytes] = {}
         with self._open() as store:
@@ -44,7 +42,7 @@ class Cache:
                 missing.append(number)
         return missing
 
-    def add(self, keys: Sequence[bytes], vectors: Array) -> None:
+    def add(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
         """Keep the rows of `vectors`."""
         with self._open() as store:
             rows = ((key, vector.astype("<f4").tobytes()) for key, vector in zip(keys, vectors))
