@@ -2,6 +2,7 @@ import pytest
 import torch
 from dougong import BuildError
 from dougong.testing import BlockConformance
+from transformers.masking_utils import create_sliding_window_causal_mask
 
 
 class Attends(BlockConformance):
@@ -64,3 +65,85 @@ class TestHeadNorms(Attends):
 
     def expected(self, block, hidden):
         return None
+
+
+class TestWindow(Attends):
+    params = {"heads": 4, "kv_heads": 2, "window": 3, "scale": 0.3}
+    refused = ({"window": 0}, {"scale": 0.0})
+    accepted = ({"window": 1}, {"scale": 2.0})
+
+    def expected(self, block, hidden):
+        return None
+
+    def forward(self, block, hidden, padding=None, past=None, implementation="sdpa", **kwargs):
+        """The suite knows the mask of full attention; a network passes that of the layer's type."""
+        config, seen = self.config(implementation), past.get_seq_length() if past is not None else 0
+        config.sliding_window = 3
+        positions = torch.arange(seen, seen + hidden.shape[1])[None].expand(len(hidden), -1)
+        if padding is not None:
+            positions = (padding.cumsum(1) - 1).clamp(min=0)[:, -hidden.shape[1] :]
+        mask = create_sliding_window_causal_mask(config, hidden, padding, past, positions)
+        return block(hidden, attention_mask=mask, position_ids=positions, past_key_values=past, **kwargs)
+
+
+class TestAlibi(Attends):
+    params = {"heads": 4, "kv_heads": 2, "positions": "alibi"}
+
+    def expected(self, block, hidden):
+        """Press et al. 2022, section 3: to each score is added the slope times minus the distance."""
+        batch, length, _ = hidden.shape
+        q = block.q_proj(hidden).view(batch, length, 4, 4)
+        k, v = (getattr(block, f"{name}_proj")(hidden).view(batch, length, 2, 4) for name in "kv")
+        heads = torch.zeros(batch, length, 4, 4)
+        for b in range(batch):
+            for h, slope in enumerate((2**-2, 2**-4, 2**-6, 2**-8)):
+                for i in range(length):
+                    scores = [q[b, i, h] @ k[b, j, h // 2] / 2 - slope * (i - j) for j in range(i + 1)]
+                    heads[b, i, h] = torch.stack(scores).softmax(0) @ v[b, : i + 1, h // 2]
+        return block.o_proj(heads.flatten(2))
+
+
+class TestBothDirections(Attends):
+    params = {"heads": 4, "positions": "alibi"}
+    causal = cached = False
+
+    def expected(self, block, hidden):
+        return None
+
+    def made(self, config=None, layer_idx=0, **overrides):
+        """A network in which every position sees every other says so in its config."""
+        config = config or self.config()
+        config.is_causal = False
+        return super().made(config, layer_idx, **overrides)
+
+
+class TestLearnedPositions(BlockConformance):
+    name = "block.positions-learned"
+    params = {"offset": 2}
+    refused = ({"offset": -1},)
+    accepted = ({"offset": 0},)
+    causal = True  # so that the suite passes positions as a causal network does
+
+    def expected(self, block, hidden):
+        return hidden + block.table.weight[2 : 2 + hidden.shape[1]]
+
+
+class TestSinusoidalPositions(BlockConformance):
+    name = "block.positions-sinusoidal"
+    params = {"base": 100.0}
+    refused = ({"base": 0.0},)
+    accepted = ({"base": 0.5}, {"scale": False})
+
+    def expected(self, block, hidden):
+        """Section 3.5, feature by feature."""
+        d = hidden.shape[-1]
+        table = torch.zeros(hidden.shape[1], d)
+        for pos in range(hidden.shape[1]):
+            for i in range(0, d, 2):
+                angle = torch.tensor(pos / 100.0 ** (i / d))
+                table[pos, i], table[pos, i + 1] = angle.sin(), angle.cos()
+        return d**0.5 * hidden + table
+
+    def test_a_saved_model_with_it_loads_and_computes_the_same(self):
+        """The suite's model would hold no weight at all, which transformers cannot save; there is nothing to save."""
+        assert not self.made().state_dict()

@@ -12,25 +12,26 @@ from dougong_block_transformer import Params
 
 
 class TransformerLayer(GradientCheckpointingLayer):
-    """A layer of two sublayers F, attention and ffn, each with a residual.
+    """A layer of sublayers F, attention, cross-attention if there is an encoder, and ffn, each with a residual.
 
     ``pre`` (Xiong et al., table 1): ``x + F(norm(x))``; ``post`` (Vaswani et al., section 3.1): ``norm(x + F(x))``.
-    Shapes: ``(batch, length, width)`` to the same. All keywords reach both sublayers: some feed-forward forms keep
+    Shapes: ``(batch, length, width)`` to the same. All keywords reach all sublayers: some feed-forward forms keep
     state in the cache too.
     """
 
     def __init__(self, params: Params, config: Any, layer_idx: int) -> None:
         super().__init__()
         self.pre, self.dropout = params.placement == "pre", params.dropout
-        # Names of the Llama family, so that its checkpoints, plans and adapters fit.
-        self.self_attn = params.attention(config, layer_idx)
-        self.mlp = params.ffn(config, layer_idx)
-        if self.pre:
-            self.input_layernorm = params.norm(config, layer_idx)
-            self.post_attention_layernorm = params.norm(config, layer_idx)
-        else:
-            self.post_attention_layernorm = params.norm(config, layer_idx)
-            self.post_feedforward_layernorm = params.norm(config, layer_idx)
+        # Names of the Llama family, so that its checkpoints, plans and adapters fit; a norm comes before or after.
+        norms = ["post_attention_layernorm", "input_layernorm" if self.pre else "post_feedforward_layernorm"]
+        parts = [("self_attn", params.attention, norms[self.pre]), ("mlp", params.ffn, norms[not self.pre])]
+        if params.cross:
+            parts.insert(1, ("cross_attn", params.cross, "cross_attention_layernorm"))
+        self.sublayers = [(name, norm) for name, _, norm in parts]
+        for name, part, _ in parts:
+            setattr(self, name, part(config, layer_idx))
+        for _, norm in self.sublayers:  # after the parts, as in Llama: sums over all gradients have one order
+            setattr(self, norm, params.norm(config, layer_idx))
 
     def forward(
         self,
@@ -47,11 +48,10 @@ class TransformerLayer(GradientCheckpointingLayer):
             "position_ids": position_ids,
             "past_key_values": past_key_values,
         }
-        if self.pre:
-            x = x + self._drop(self.self_attn(self.input_layernorm(x), **kwargs))
-            return x + self._drop(self.mlp(self.post_attention_layernorm(x), **kwargs))
-        x = self.post_attention_layernorm(x + self._drop(self.self_attn(x, **kwargs)))
-        return self.post_feedforward_layernorm(x + self._drop(self.mlp(x, **kwargs)))
+        for name, norm in self.sublayers:
+            F, norm = getattr(self, name), getattr(self, norm)
+            x = x + self._drop(F(norm(x), **kwargs)) if self.pre else norm(x + self._drop(F(x, **kwargs)))
+        return x
 
     def _drop(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.dropout(x, self.dropout, self.training)

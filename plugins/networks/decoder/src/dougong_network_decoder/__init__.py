@@ -3,7 +3,7 @@
 from typing import Any
 
 import attrs
-from attrs.validators import ge, gt
+from attrs.validators import and_, ge, gt, lt
 from dougong import Block, Builder, Technique, hookimpl, slot
 
 
@@ -20,6 +20,10 @@ class Params:
     layers: number of layers.
     layer: makes a layer, called with the model's config and the layer's index from 0.
     norm: after the last layer; null for none (``post`` layers end in one).
+    positions: added to the embeddings, ``positions-learned`` or ``positions-sinusoidal``; null where attention has
+        them.
+    embed_norm: over the embeddings; null for none.
+    dropout: share of the embeddings dropped in training, in [0, 1).
     max_positions: longest sequence that the model is meant for, in tokens.
     tie_embeddings: use the token embedding as output matrix too.
     initializer_range: standard deviation of the weights at the start.
@@ -31,6 +35,9 @@ class Params:
     layers: int = attrs.field(validator=ge(1))
     layer: Builder[Block]
     norm: Builder[Block] | None = slot("rmsnorm")
+    positions: Builder[Block] | None = None
+    embed_norm: Builder[Block] | None = None
+    dropout: float = attrs.field(default=0.0, validator=and_(ge(0), lt(1)))
     max_positions: int = attrs.field(default=2048, validator=ge(1))
     tie_embeddings: bool = False
     initializer_range: float = attrs.field(default=0.02, validator=gt(0))
