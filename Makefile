@@ -53,9 +53,10 @@ $(VENV)/demo: constraints.txt $(addsuffix /pyproject.toml,$(DEMO)) | $(BIN)/pip
 	$(PIP) --no-build-isolation $(addprefix --editable ,$(DEMO))
 	@touch $@
 
-# torch goes first: a newer one, asked for by another package, brings gigabytes of CUDA.
+# torch goes first: a newer one, asked for by another package, brings gigabytes of CUDA. hnswlib is built on the spot, which
+# needs the build isolation that the line after it does without.
 $(VENV)/everything: constraints.txt requirements-dev.txt $(addsuffix pyproject.toml,core/ analyzer/ $(PLUGINS)) | $(BIN)/pip
-	$(PIP) hatchling editables torch
+	$(PIP) hatchling editables torch hnswlib
 	$(PIP) --no-build-isolation --requirement requirements-dev.txt $(addprefix --editable ,$(EVERYTHING))
 	@touch $@
 
