@@ -68,7 +68,11 @@ class Chunker(Protocol):
 
 
 class Embedder(Protocol):
-    """Maps texts to vectors: float32 ``(len(texts), dim)``, rows of unit length. `role` picks the prefix."""
+    """Maps texts to vectors: float32 ``(len(texts), dim)``, rows of unit length. `role` picks the prefix.
+
+    One that knows few languages says so by an attribute `languages`, ``("en",)``: an index over it has the same, and
+    what joins several leaves it out for a query in another one.
+    """
 
     dim: int
 

@@ -80,6 +80,17 @@ def test_chinese_queries_may_have_weights_of_their_own():
     assert same.search("什么样的斗拱？") == same.search("which brackets?")
 
 
+def test_a_part_that_does_not_know_the_language_is_not_asked():
+    """Unless no other part is left, or `weights_zh` asks it all the same."""
+    words, english = Fixed(a=2.0, b=1.0), Fixed(b=2.0, c=1.0)
+    english.languages = ("en",)
+    assert [hit.chunk.id for hit in hybrid(words, english, weights=[1, 2]).search("which brackets?")] == ["b", "a", "c"]
+    assert [hit.chunk.id for hit in hybrid(words, english, weights=[1, 2]).search("什么样的斗拱？")] == ["a", "b"]
+    asked = hybrid(words, english, weights=[1, 2], weights_zh=[1, 2])
+    assert [hit.chunk.id for hit in asked.search("什么样的斗拱？")] == ["b", "a", "c"]
+    assert [hit.chunk.id for hit in hybrid(english).search("什么样的斗拱？")] == ["b", "c"]
+
+
 def test_reciprocal_rank_by_hand():
     found = hybrid(Fixed(a=8.0, b=6.0, c=4.0), Fixed(b=0.9, d=0.4), fuse="rrf").search("q")
     assert brief(found) == [

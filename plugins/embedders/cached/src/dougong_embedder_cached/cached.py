@@ -31,6 +31,10 @@ class Cached:
     def dim(self) -> int:
         return self._of.dim
 
+    @property
+    def languages(self) -> Sequence[str] | None:
+        return getattr(self._of, "languages", None)
+
     @cached_property
     def fingerprint(self) -> str:
         """What the vectors depend on: `of`'s own fingerprint, or its technique and params, or its class."""

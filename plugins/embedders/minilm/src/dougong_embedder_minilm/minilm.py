@@ -37,6 +37,8 @@ class MiniLM:
     Source: https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2
     """
 
+    languages = ("en",)
+
     def __init__(self, params: Params) -> None:
         self._folder = params.folder or _carried()
         try:

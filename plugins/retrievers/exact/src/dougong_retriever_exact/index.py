@@ -75,6 +75,11 @@ class DenseIndex:
         self._lock = threading.Lock()
         self._held: tuple[Table, Neighbours | None] | None = None
 
+    @property
+    def languages(self) -> Sequence[str] | None:
+        """Those that the embedder knows; None where it does not say."""
+        return getattr(self._embedder, "languages", None)
+
     def __len__(self) -> int:
         return self._state()[0].live
 

@@ -26,7 +26,8 @@ class Params:
     fuse: ``z-score``, the sum of scores, each part's in standard deviations of its pool above the pool's last;
         ``min-max``, the same, but each scaled to 0..1; ``rrf``, the sum of ``1 / (rank_constant + rank)``, rank from 1.
     weights: what each part's share is multiplied by; None for 1 each.
-    weights_zh: the same for queries in Chinese, where an embedder knows little of it; None for `weights`.
+    weights_zh: the same for queries in Chinese; None for `weights`, without the parts whose embedder says that it does
+        not know the language.
     pool: hits that each part is asked for, at least; twice k where that is more.
     rank_constant: ``rrf``: the higher, the less the first ranks stand out.
     """

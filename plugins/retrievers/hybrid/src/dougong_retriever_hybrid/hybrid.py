@@ -33,7 +33,7 @@ class Hybrid:
     def __init__(self, params: Params) -> None:
         self._of: list[Any] = params.of
         self._weights = params.weights or [1.0] * len(params.of)
-        self._weights_zh = params.weights_zh or self._weights
+        self._weights_zh = params.weights_zh
         self._pool = params.pool
         ways: dict[str, Shares] = {"z-score": z_score, "min-max": min_max, "rrf": reciprocal_rank(params.rank_constant)}
         self._shares = ways[params.fuse]
@@ -42,12 +42,26 @@ class Hybrid:
         self._saved: Path | None = None  # the folder that holds exactly what the parts hold
 
     def search(self, query: str, k: int = 10, where: Mapping[str, Any] | None = None) -> list[Hit]:
-        """The best `k` of what the parts find. Scores depend on the pools, and so on `where`, and on k above pool/2."""
+        """The best `k` of what the parts find. Scores depend on the pools, and so on `where`, and on k above pool/2.
+
+        A part whose `languages` do not hold the query's is left out, but where that would leave none, or where
+        `weights_zh` says what counts in Chinese.
+        """
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
         pool = max(self._pool, 2 * k)
-        weights = self._weights_zh if language(query) == "zh" else self._weights
-        return fuse([part.search(query, pool, where) for part in self._of], self._shares, weights)[:k]
+        parts, weights = self._asked(language(query))
+        return fuse([part.search(query, pool, where) for part in parts], self._shares, weights)[:k]
+
+    def _asked(self, spoken: str) -> tuple[list[Any], list[float]]:
+        if spoken == "zh" and self._weights_zh is not None:
+            return self._of, self._weights_zh
+        known = [
+            (part, weight)
+            for part, weight in zip(self._of, self._weights)
+            if spoken in (getattr(part, "languages", None) or [spoken])
+        ]
+        return ([part for part, _ in known], [weight for _, weight in known]) if known else (self._of, self._weights)
 
     # ------------------------------------------------------------ the index
 

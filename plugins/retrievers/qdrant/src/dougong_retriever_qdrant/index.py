@@ -71,6 +71,11 @@ class Qdrant:
         self._added: dict[str, Chunk] = {}
         self._stored: Mapping[str, Chunk] = {}
 
+    @property
+    def languages(self) -> Sequence[str] | None:
+        """Those that the embedder knows; None where it does not say."""
+        return getattr(self._embedder, "languages", None)
+
     def close(self) -> None:
         """Let go of the server; local mode stays open for others of this process."""
         if self._opened is not None and self._params.url is not None:
