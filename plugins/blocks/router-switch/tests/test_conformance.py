@@ -1,0 +1,39 @@
+from functools import partial
+
+from dougong.testing import BlockConformance
+from dougong.testing.declared import signature_problems
+from dougong_block_moe import Params
+from dougong_block_moe.moe import MoE
+from torch import nn
+
+
+def expert(config, layer_idx):
+    return nn.Linear(config.hidden_size, config.hidden_size)
+
+
+class TestSwitchRouter(BlockConformance):
+    """A router gives logits and a routing, not hidden states: it is checked at its work, inside of block.moe."""
+
+    name = "block.router-switch"
+    params = {"jitter": 0.0}
+    refused = (
+        {"capacity_factor": 0},
+        {"eval_capacity_factor": 0},
+        {"jitter": 1},
+        {"jitter": -0.1},
+        {"balance": -0.1},
+        {"z": -0.1},
+    )
+    accepted = ({"capacity_factor": None, "jitter": 0}, {"eval_capacity_factor": 0.1, "balance": 0.0, "z": 0.0})
+    drops = {"jitter": 0.9}
+
+    def builder(self, **overrides):
+        return partial(MoE, Params(expert=expert, experts=3, router=super().builder(**overrides)))
+
+    def test_what_it_builds_meets_its_protocol(self):
+        assert not signature_problems(self.loaded().protocol, self.made().gate)
+
+    def expected(self, block, hidden):
+        p = (hidden @ block.gate.weight.T).softmax(-1)
+        gates = p * (p == p.amax(-1, keepdim=True))
+        return sum(gates[..., i : i + 1] * E(hidden) for i, E in enumerate(block.experts))
