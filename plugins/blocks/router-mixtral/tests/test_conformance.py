@@ -23,6 +23,7 @@ class TestMixtralRouter(BlockConformance):
         return partial(MoE, Params(expert=expert, experts=3, router=super().builder(**overrides)))
 
     def test_what_it_builds_meets_its_protocol(self):
+        """A router is built inside the block that asks it, which is what `build` gives here."""
         assert not signature_problems(self.loaded().protocol, self.made().gate)
 
     def expected(self, block, hidden):
