@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +34,7 @@ def command(config: Path, sets: tuple[str, ...], plugins: tuple[str, ...], locke
     from dougong.errors import ConfigError
     from dougong.kinds import Library
 
-    with open_assembly(config, sets, plugins, locked) as assembly:
+    with open_assembly(config, sets, plugins, locked) as assembly, _little_garbage():
         names = [name for name, plan in assembly.document.plans.items() if Library in plan.loaded.protocol.__mro__]
         if not names:
             raise ConfigError(
@@ -54,6 +56,19 @@ def command(config: Path, sets: tuple[str, ...], plugins: tuple[str, ...], locke
                 print_sync(name, reports[name])
     if as_json:
         print_json({name: attrs.asdict(report) for name, report in reports.items()})
+
+
+@contextmanager
+def _little_garbage() -> Iterator[None]:
+    """Indexing makes many objects and hardly a cycle: looking for cycles all the time takes a tenth of the work."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 class _Sync:

@@ -109,6 +109,19 @@ def test_workers_build_what_one_process_builds(bench):
     assert everything(many) == everything(alone)
 
 
+def test_what_workers_prepare_for_the_index_gives_the_hits_of_chunks_added_to_it(bench, monkeypatch):
+    from dougong_retriever_bm25.index import BM25
+
+    fill(bench.docs)
+    library = make(bench, "prepared", workers=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(BM25, "add", lambda self, chunks: list(chunks) and pytest.fail("chunks were read back"))
+        library.sync()
+    monkeypatch.delattr(BM25, "prepare")
+    plain = make(bench, "plain", workers=0)
+    assert everything(library) == everything(plain)
+
+
 def test_a_small_folder_starts_no_process(bench, monkeypatch):
     monkeypatch.setattr(workers_module, "Worker", None)
     bench.write("a.md", "one\n")

@@ -56,13 +56,27 @@ class BM25:
 
     def add(self, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:
-            self._view = None
-            self._waiting[chunk.id] = found = terms(chunk.index_text)
             self._added[chunk.id] = chunk
-            self._waiting_terms += len(found) + 1
-            if self._waiting_terms >= _WAITING:
-                with self._lock:
-                    self._settle()
+            self._wait(chunk.id, terms(chunk.index_text))
+
+    def _wait(self, id: str, found: list[str]) -> None:
+        self._view = None
+        self._waiting[id] = found
+        self._waiting_terms += len(found) + 1
+        if self._waiting_terms >= _WAITING:
+            with self._lock:
+                self._settle()
+
+    def prepare(self, chunk: Chunk) -> str:
+        """What `add` works out of a chunk, of that alone: its terms. Any process can, for `add_prepared` in another."""
+        return " ".join(terms(chunk.index_text))
+
+    def add_prepared(self, prepared: Iterable[tuple[str, str]], chunks: Mapping[str, Chunk]) -> None:
+        """`add`, of chunk ids with what `prepare` gave. `chunks` are all that are held, as `load` is given them."""
+        self._stored = chunks
+        for id, text in prepared:
+            self._added.pop(id, None)
+            self._wait(id, text.split())
 
     def delete(self, ids: Iterable[str]) -> None:
         ids = list(dict.fromkeys(ids))

@@ -8,14 +8,14 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
-from dougong import Chunk, Hit, StoreError, SyncReport, report
+from dougong import Hit, StoreError, SyncReport, report
 
 from dougong_retriever_library import Params
 from dougong_retriever_library.stages import Executor, Stages, fingerprint
@@ -25,6 +25,8 @@ from dougong_retriever_library.walk import walk
 from dougong_retriever_library.workers import executor
 
 log = logging.getLogger("dougong.library")
+
+T = TypeVar("T")
 
 STAGES = ["load", "chunk", "index"]
 PART = 4096  # chunks handed to the index at once, at least: one commit's are never parted
@@ -148,7 +150,7 @@ class DocumentLibrary:
         redone: list[str] = []
         with self._syncing:
             limit = params.max_megabytes
-            stages = Stages(params.loader, params.chunker, *self._prints[:2], limit, self._store.document)
+            stages = Stages(params.loader, params.chunker, *self._prints[:2], limit, self._store.document, self._index)
             with self._store.reading() as view:
                 stored, todo = self._plan(view, stages)
                 seq, current = (view.seq, self._is_saved(view)) if view else (0, False)
@@ -191,10 +193,10 @@ class DocumentLibrary:
 
     def _plan(self, view: View | None, stages: Stages) -> tuple[dict[str, Stored], Plan]:
         params = self._params
+        suffixes = getattr(params.loader, "suffixes", ())
         with _no_garbage():
-            stored = view.stored() if view else {}
-            suffixes = getattr(params.loader, "suffixes", ())
-            return stored, plan(stored, walk(params.sources, params.ignore, params.path, suffixes, stored), stages)
+            look = partial(walk, params.sources, params.ignore, params.path, suffixes)
+            return plan(view, look, stages)
 
     def _is_saved(self, view: View) -> bool:
         state = view.state()
@@ -218,16 +220,28 @@ class DocumentLibrary:
             for upto in view.steps(self._at, PART):
                 after, self._at = self._at, None  # in disorder until done
                 self._index.delete(view.gone(after, upto))
-                self._index.add(_told(view.chunks(after, upto), done, total))
+                self._add(view, after, upto, writer.prepared if writer else {}, partial(_told, done=done, total=total))
                 done += view.count(after, upto)
                 self._at, self._unsaved = upto, True
                 self._ahead += view.count(after, upto)
                 ended = last and upto == view.seq
                 if writer and not ended and self._ahead >= PART and time.monotonic() > self._save_again:
                     self._save(writer)
+            if writer:
+                writer.prepared.clear()
             report("index", total, total)
             if writer and last and (self._unsaved or not self._is_saved(view)):
                 self._save(writer)
+
+    def _add(self, view: View, after: int, upto: int, prepared: Mapping[str, str], told: Callable[..., Any]) -> None:
+        """Hand the index what commits in ``(after, upto]`` wrote: as it was prepared, where it was."""
+        if not prepared:
+            self._index.add(told(view.chunks(after, upto)))
+            return
+        ids = view.written(after, upto)
+        index: Any = self._index  # an index that prepares can do more than the protocol asks for
+        index.add_prepared(told([(id, prepared[id]) for id in ids if id in prepared]), self._store.chunks)
+        self._index.add(view.chunk(id) for id in ids if id not in prepared)
 
     def _open(self, view: View) -> None:
         """Load the index in force, or begin with the empty one."""
@@ -283,7 +297,7 @@ class DocumentLibrary:
 
 @contextmanager
 def _no_garbage() -> Iterator[None]:
-    """Two tuples a file, none of them garbage: looking for it again and again would take longer than making them."""
+    """Tuples for each file, none of them garbage: looking for it again and again would take longer than making them."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -293,11 +307,11 @@ def _no_garbage() -> Iterator[None]:
             gc.enable()
 
 
-def _told(chunks: Iterable[Chunk], done: int, total: int) -> Iterator[Chunk]:
-    for number, chunk in enumerate(chunks, done):
+def _told(items: Iterable[T], done: int, total: int) -> Iterator[T]:
+    for number, item in enumerate(items, done):
         if number % 256 == 0:
             report("index", number, total)
-        yield chunk
+        yield item
 
 
 def _make_last(folder: Path) -> None:

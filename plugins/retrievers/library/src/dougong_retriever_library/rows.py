@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -23,26 +23,32 @@ class Packed:
         meta: JSON.
         tree: see `encode_tree`.
         rows: a chunk each: its id, the columns ``start`` to ``meta``, its signature.
+        prepared: what the index prepared of each, in the order of `rows`; None where it prepares nothing.
     """
 
     text: str
     meta: str
     tree: bytes
     rows: list[tuple[Any, ...]]
+    prepared: list[str] | None = None
 
 
-def pack(document: Document, chunks: Iterable[Chunk]) -> Packed:
+def pack(document: Document, chunks: Iterable[Chunk], prepare: Callable[[Chunk], str] | None = None) -> Packed:
     """Raises ValueError where two chunks have one id."""
     common = encoded(document.meta)
     shared = json.loads(common)
     rows: dict[str, tuple[Any, ...]] = {}
+    prepared: list[str] = []
     for chunk in chunks:
         row = _row(chunk, shared)
         signature = blake2b(repr((row, chunk.text, common)).encode(), digest_size=12).digest()
         if chunk.id in rows:
             raise ValueError(f"the chunker gave two chunks the id {chunk.id!r}")
         rows[chunk.id] = (chunk.id, *row, signature)
-    return Packed(document.text, common, encode_tree(document.tree), list(rows.values()))
+        if prepare:
+            prepared.append(prepare(chunk))
+    tree = encode_tree(document.tree)
+    return Packed(document.text, common, tree, list(rows.values()), prepared if prepare else None)
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import attrs
-from dougong import CallError, Cancelled, Chunk, Chunker, Document, Loader, StoreError
+from dougong import CallError, Cancelled, Chunk, Chunker, Document, Index, Loader, StoreError
 
 from dougong_retriever_library.rows import Packed, pack
 from dougong_retriever_library.store import Stored
@@ -79,7 +79,11 @@ def fingerprint(technique: object) -> str:
 
 @attrs.frozen
 class Stages:
-    """The two stages before the index, each with its fingerprint. `documents` reads a stored one by its id."""
+    """The two stages before the index, each with its fingerprint. `documents` reads a stored one by its id.
+
+    `index` is here for what it can do of a chunk before it is stored, where it can: ``prepare(chunk)`` gives a string
+    that ``add_prepared(pairs of id and string, chunks)`` takes in place of the chunk.
+    """
 
     loader: Loader
     chunker: Chunker
@@ -87,20 +91,15 @@ class Stages:
     chunk_by: str
     max_megabytes: int
     documents: Callable[[str], Document]
+    index: Index | None = None
+
+    @property
+    def prepare_chunk(self) -> Callable[[Chunk], str] | None:
+        return getattr(self.index, "prepare", None) if hasattr(self.index, "add_prepared") else None
 
     def loads_alike(self, known: Stored | None, file: Found) -> bool:
         """Whether the same bytes would give the stored document."""
         return known is not None and (known.source, known.load_by) == (file.source, self.load_by)
-
-    def hold(self, known: Stored | None, file: Found) -> bool:
-        """Whether nothing is to be done about a file, by all that can be told without reading it."""
-        return known is not None and (known.mtime_ns, known.size, known.source, known.load_by, known.chunk_by) == (
-            file.mtime_ns,
-            file.size,
-            file.source,
-            self.load_by,
-            self.chunk_by,
-        )
 
     def attempt(self, task: Task) -> Done | Failed:
         """`prepare`, with what is wrong with this one file as a value."""
@@ -126,7 +125,7 @@ class Stages:
         if known and same and known.chunk_by == self.chunk_by:
             return Done(digest, mtime_ns)
         document = self.documents(file.id) if same else self._load(file)
-        return Done(digest, mtime_ns, pack(document, self._cut(document)), same)
+        return Done(digest, mtime_ns, pack(document, self._cut(document), self.prepare_chunk), same)
 
     def _load(self, file: Found) -> Document:
         document = self.loader.load(file.path)

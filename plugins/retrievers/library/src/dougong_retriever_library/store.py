@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from itertools import chain
@@ -26,6 +26,7 @@ from dougong_retriever_library.rows import Packed, decode_tree
 APPLICATION = 0x6467_6C62  # "dglb" in the file's header: this database is ours
 BLOCK = 1 << 14  # code points a row of text: a slice of a long document reads one or two rows, not the document
 CACHED = 1024  # chunks kept in memory
+MANY = 1000  # rows that are asked for one by one; more are picked out of all
 
 _decoded = lru_cache(256)(json.loads)  # chunks that follow each other say the same of their document and headings
 
@@ -87,6 +88,9 @@ class Stored(NamedTuple):
     length: int
 
 
+Held = tuple[str, str, int, int, int]  # id, source, size, mtime_ns, whether the stages are those of today
+
+
 class View:
     """The store as of one commit, on a connection that no other thread uses meanwhile."""
 
@@ -98,11 +102,19 @@ class View:
     def state(self) -> State:
         return State(*self._sql.execute("SELECT seq, generation, covers, trimmed, index_by FROM state").fetchone())
 
-    def stored(self) -> dict[str, Stored]:
-        rows = self._sql.execute(
-            "SELECT key, id, source, size, mtime_ns, hash, load_by, chunk_by, length FROM documents"
-        )
-        return {stored.id: stored for stored in map(Stored._make, rows)}
+    def held(self, load_by: str, chunk_by: str) -> dict[str, Held]:
+        """Of every document what tells a changed file, and whether it was made by these stages."""
+        query = "SELECT id, source, size, mtime_ns, load_by = ? AND chunk_by = ? FROM documents"
+        return {row[0]: row for row in self._sql.execute(query, (load_by, chunk_by))}
+
+    def stored(self, ids: Collection[str]) -> dict[str, Stored]:
+        """What is stored of these documents, as far as they are."""
+        query = "SELECT key, id, source, size, mtime_ns, hash, load_by, chunk_by, length FROM documents"
+        if len(ids) > MANY:
+            rows = (row for row in self._sql.execute(query) if row[1] in ids)
+        else:
+            rows = (row for id in ids for row in self._sql.execute(f"{query} WHERE id = ?", (id,)))
+        return {row[1]: Stored._make(row) for row in rows}
 
     def rows(self, query: str, *values: Any) -> list[Any]:
         return self._sql.execute(query, values).fetchall()
@@ -133,6 +145,10 @@ class View:
         """Chunks written by commits in ``(after, upto]``, document by document."""
         query = f"{self._CHUNK} WHERE c.seq > ? AND c.seq <= ? ORDER BY c.document, c.start, c.rowid"
         return map(self._chunk, self._sql.execute(query, (after, upto)))
+
+    def written(self, after: int, upto: int) -> list[str]:
+        """Ids of chunks written by commits in ``(after, upto]``."""
+        return [id for (id,) in self.rows("SELECT id FROM chunks WHERE seq > ? AND seq <= ?", after, upto)]
 
     def count(self, after: int, upto: int | None = None) -> int:
         """How many chunks commits in ``(after, upto]`` wrote."""
@@ -185,6 +201,10 @@ class Writer(View):
     """The one writer. Whole documents go into a batch, `commit` makes the batch last."""
 
     _changed = 0  # chunks written and removed in the open batch
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self.prepared: dict[str, str] = {}  # of chunks written and not yet indexed, by id: what the index takes
 
     def begin(self) -> int:
         """Begin a batch unless one is open; gives its number."""
@@ -264,6 +284,10 @@ class Writer(View):
         self._sql.executemany("DELETE FROM chunks WHERE id = ?", dropped)
         self._sql.executemany(f"INSERT INTO chunks VALUES ({', '.join('?' * 13)})", written)
         self._sql.executemany("INSERT OR REPLACE INTO tombstones VALUES (?, ?)", [(id, seq) for id in removed])
+        if packed.prepared is not None:
+            new = {row[0] for row in written}
+            ids = (row[0] for row in packed.rows)
+            self.prepared.update((id, ready) for id, ready in zip(ids, packed.prepared) if id in new)
         return len(written) + len(removed)
 
     def point(self, generation: int, covers: int, index_by: str) -> None:

@@ -10,11 +10,13 @@ import attrs
 from dougong import report
 
 from dougong_retriever_library.stages import PASSED_ON, Done, Executor, Failed, Stages, Task
-from dougong_retriever_library.store import Stored, Writer
+from dougong_retriever_library.store import Held, Stored, View, Writer
 from dougong_retriever_library.walk import Found, Walk, reason_of
-from dougong_retriever_library.walk import walk as walk
 
 BATCH = 0.5  # seconds of work in one commit: what a crash can lose
+
+
+Look = Callable[[Mapping[str, Held]], Walk]
 
 
 @attrs.frozen
@@ -44,29 +46,30 @@ class Tally:
         self.deleted += 1
 
 
-def plan(stored: Mapping[str, Stored], walk: Walk, stages: Stages) -> Plan:
-    """Compare sources and store, by name, size and time; reads no file."""
+def plan(view: View | None, look: Look, stages: Stages) -> tuple[dict[str, Stored], Plan]:
+    """What is to be done, and what is stored of the documents that it is about. Reads no file."""
+    held = view.held(stages.load_by, stages.chunk_by) if view else {}
+    walk = look(held)
     blocked = {id for id, _, _ in walk.failed}
     gone, kept = [], set()
-    for id, known in stored.items():
-        if id not in walk.found:
-            parts = id.split("/")
-            above = blocked.intersection("/".join(parts[:n]) for n in range(1, len(parts) + 1))
-            kept |= above
-            if not above:
-                gone.append(known)
+    for id in walk.missing:
+        parts = id.split("/")
+        above = blocked.intersection("/".join(parts[:n]) for n in range(1, len(parts) + 1))
+        kept |= above
+        if not above:
+            gone.append(id)
     failed = [(source, _kept(reason, id in kept)) for id, source, reason in walk.failed]
-    stale = [file for id, file in walk.found.items() if not stages.hold(stored.get(id), file)]
+    stale = {file.id for file in walk.stale}
+    stored = view.stored(stale.union(gone)) if view else {}
     redone = {}
-    old_loads = [known for known in stored.values() if known.load_by != stages.load_by]
-    old_chunks = [known for known in stored.values() if known.chunk_by != stages.chunk_by]
-    for stage, olds, work in (("load", old_loads, "read"), ("chunk", old_chunks, "cut")):
-        old = [known for known in olds if known.id in walk.found]
+    olds = [known for known in stored.values() if known.id in stale]
+    for stage, work, now in (("load", "read", stages.load_by), ("chunk", "cut", stages.chunk_by)):
+        old = [known for known in olds if getattr(known, f"{stage}_by") != now]
         if old:
             size = sum(known.length for known in old)
             redone[stage] = f"the {stage}er changed: {len(old):,} documents ({size:,} characters) are {work} again"
-    unchanged = len(walk.found.keys() & stored.keys()) - sum(file.id in stored for file in stale)
-    return Plan(stale, gone, failed, unchanged, redone)
+    unchanged = len(held) - len(walk.missing) - len(olds)
+    return stored, Plan(walk.stale, [stored[id] for id in gone], failed, unchanged, redone)
 
 
 def _kept(reason: str, stored: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from urllib.parse import quote
 import attrs
 from dougong import DougongError, StoreError
 
-from dougong_retriever_library.store import Unavailable
+from dougong_retriever_library.store import Held, Unavailable
 
 Match = Callable[[str], object]
 
@@ -22,7 +22,7 @@ Match = Callable[[str], object]
 class Found(NamedTuple):
     """A file below a source. `source` is its path as a person would type it.
 
-    As `Stored`, a tuple with a string for a path: a library makes one for each file that it looks at, changed or not.
+    A tuple with a string for a path: where all files are new there are many.
     """
 
     id: str
@@ -38,24 +38,33 @@ class Found(NamedTuple):
 
 @attrs.frozen
 class Walk:
-    """Files by id; what could not be read, as ``(id, source, reason)``: a file, or a folder and all below it."""
+    """What the sources hold, against what is held of them. Of files that are as they were, of by far the most that is,
+    nothing is said.
 
-    found: dict[str, Found]
+    Attributes:
+        stale: files that are new or may have changed.
+        missing: of what is held, that which was not found.
+        failed: ``(id, source, reason)`` of what could not be read: a file, or a folder and all below it.
+    """
+
+    stale: list[Found]
+    missing: dict[str, Held]
     failed: list[tuple[str, str, str]]
 
 
 def walk(
-    sources: Sequence[Path], ignore: Sequence[str], own: Path, suffixes: Sequence[str], stored: Iterable[str]
+    sources: Sequence[Path], ignore: Sequence[str], own: Path, suffixes: Sequence[str], held: Mapping[str, Held]
 ) -> Walk:
-    """All files of the sources. A document's id is the source's name and the path below it, ``docs/a/b.md``.
+    """Compare the files of the sources with what is `held`, by name, size and time.
 
+    A document's id is the source's name and the path below it, ``docs/a/b.md``.
     Of sources of one name, later ones are called ``docs-2``, ``docs-3``. A file that two sources share belongs to the
     first. Symbolic links below a source are not followed: links within it lead to what is read anyway; those that
     lead out of it are reported.
 
-    Raises `StoreError` for a source that does not exist; `Unavailable` where documents of it are `stored`.
+    Raises `StoreError` for a source that does not exist; `Unavailable` where documents of it are held.
     """
-    result = Walk({}, [])
+    result = Walk([], dict(held), [])
     names: set[str] = set()
     seen: set[str] = set()
     patterns = [pattern.strip("/") for pattern in ignore]
@@ -72,8 +81,8 @@ def walk(
         try:
             root = root.resolve(strict=True)
         except (OSError, RuntimeError) as problem:
-            held = any(id == label or id.startswith(f"{label}/") for id in stored)
-            raise (Unavailable if held else StoreError)(
+            known = any(id == label or id.startswith(f"{label}/") for id in held)
+            raise (Unavailable if known else StoreError)(
                 f"source {_readable(source)} cannot be found ({getattr(problem, 'strerror', problem)})",
                 hint="correct the path, or take it out of sources; nothing stored was changed",
             ) from None
@@ -96,7 +105,7 @@ def _folder(
     suffixes: tuple[str, ...],
 ) -> None:
     of_name, of_path = ignored
-    todo = [("", label)]
+    todo = [("", label)]  # the loop below is what a sync of a large library spends its time in
     while todo:
         folder, name = todo.pop()
         if root / folder == own:
@@ -110,17 +119,18 @@ def _folder(
             continue
         above = "" if (typed := str(source / folder)) == "." else os.path.join(typed, "")
         for entry in ordered:
-            below = f"{folder}/{entry.name}" if folder else entry.name
-            if of_name(entry.name) or of_path(below):
+            entry_name = entry.name
+            below = f"{folder}/{entry_name}" if folder else entry_name
+            if of_name(entry_name) or of_path(below):
                 continue
-            id, shown = f"{name}/{_component(entry.name)}", above + entry.name
+            id, shown = f"{name}/{_component(entry_name)}", above + entry_name
             if entry.is_symlink():
                 if not Path(os.path.realpath(entry.path)).is_relative_to(root):
                     reason = "a symbolic link out of its source is not followed; name its target in sources"
                     result.failed.append((id, _readable(shown), reason))
             elif entry.is_dir():
                 todo.append((below, id))
-            elif (not suffixes or entry.name.lower().endswith(suffixes)) and entry.path not in seen:
+            elif (not suffixes or entry_name.lower().endswith(suffixes)) and entry.path not in seen:
                 seen.add(entry.path)
                 _file(result, entry.path, entry.stat, shown, id)
 
@@ -140,7 +150,9 @@ def _file(result: Walk, place: str, stat: Callable[[], os.stat_result], source: 
         result.failed.append((id, _readable(source), reason_of(problem)))
         return
     if S_ISREG(info.st_mode):  # a pipe or device would be read for ever
-        result.found[id] = Found(id, place, _readable(source), info.st_size, info.st_mtime_ns)
+        source, size, mtime_ns = _readable(source), info.st_size, info.st_mtime_ns
+        if result.missing.pop(id, None) != (id, source, size, mtime_ns, 1):
+            result.stale.append(Found(id, place, source, size, mtime_ns))
 
 
 def _component(name: str) -> str:

@@ -10,30 +10,23 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from typing import IO
 
-from dougong import make
-
-from dougong_retriever_library.stages import PASSED_ON, Stages
-from dougong_retriever_library.store import Store
-from dougong_retriever_library.wire import result_to, task_from
+from dougong_retriever_library.stages import PASSED_ON
+from dougong_retriever_library.wire import order_from, result_to, task_from
 
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the process that started us, which ends us
     tasks, results = _own_pipes()
-    order = json.loads(tasks.readline())
     try:
-        loader, chunker = make(order["loader"]), make(order["chunker"])
+        stages = order_from(json.loads(tasks.readline()))
     except Exception as problem:
         results.write(f"{problem!r}\n")
         results.flush()
         return
-    store = Store(Path(order["store"]))
-    stages = Stages(loader, chunker, *order["prints"], order["max_megabytes"], store.document)
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)  # documents are trees: many objects, no cycles
     # Threads, so that neither side ever waits for the other to empty a pipe.

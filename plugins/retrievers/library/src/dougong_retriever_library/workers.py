@@ -15,11 +15,9 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from dougong.origin import recipe
-
 from dougong_retriever_library.stages import Done, Executor, Failed, Results, Stages, Task, in_turn
 from dougong_retriever_library.walk import Found
-from dougong_retriever_library.wire import result_from, task_to
+from dougong_retriever_library.wire import order_to, result_from, task_to
 
 log = logging.getLogger("dougong.library")
 
@@ -35,18 +33,9 @@ def executor(stages: Stages, files: Sequence[Found], store: Path, workers: int |
         worth = len(files) > 1 and sum(file.size for file in files) >= WORTH
         workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MOST)
         workers = workers if worth and workers > 1 else 0
-    recipes = [recipe(stages.loader), recipe(stages.chunker)]
-    # A stage that calls models, or was made by hand, stays with the run; a frozen program has no interpreter to start.
-    if not workers or None in recipes or not sys.executable or getattr(sys, "frozen", False):
-        return in_turn
-    order = {
-        "loader": recipes[0],
-        "chunker": recipes[1],
-        "prints": [stages.load_by, stages.chunk_by],
-        "max_megabytes": stages.max_megabytes,
-        "store": str(store.absolute()),
-    }
-    return Workers(order, workers)
+    # A frozen program has no interpreter to start.
+    order = order_to(stages, store) if workers and sys.executable and not getattr(sys, "frozen", False) else None
+    return Workers(order, workers) if order else in_turn
 
 
 class Workers:
@@ -62,10 +51,10 @@ class Workers:
     def __call__(self, stages: Stages, tasks: Iterable[Task]) -> Results:
         with ExitStack() as stack:
             workers = [stack.enter_context(Worker(self._order)) for _ in range(self._number)]
-            groups, turns = _groups(tasks), cycle(workers)
+            rest, turns = groups(tasks), cycle(workers)
             waiting: deque[tuple[Worker, list[Task]]] = deque()
             while True:
-                while len(waiting) < AHEAD * self._number and (group := next(groups, None)):
+                while len(waiting) < AHEAD * self._number and (group := next(rest, None)):
                     worker = next(turns)
                     worker.send(group)
                     waiting.append((worker, group))
@@ -76,7 +65,8 @@ class Workers:
                     yield task, worker.result() or stages.attempt(task)
 
 
-def _groups(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+def groups(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+    """Tasks in groups of `GROUP` bytes or `FILES` files, as they are needed."""
     group: list[Task] = []
     size = 0
     for task in tasks:
