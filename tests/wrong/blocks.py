@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 NORM = {"name": "block.rmsnorm"}  # what is declared of it is right
+RECURRENCE = {**NORM, "mixes": True, "causal": True, "cached": True}
 ATTENTION = {"name": "block.attention", "params": {"heads": 2}, "mixes": True, "causal": True, "cached": True}
 
 
@@ -19,7 +20,7 @@ def judged(check: str = "", **attributes: Any) -> Any:
 
     def declare(cls: type) -> type:
         suite = {
-            **(ATTENTION if issubclass(cls, Attends) else NORM),
+            **(ATTENTION if issubclass(cls, Attends) else RECURRENCE if issubclass(cls, Recurs) else NORM),
             "builder": lambda self, **overrides: cls,
             **attributes,
         }
@@ -126,6 +127,90 @@ class Hoards(Attends):
             k, v = (torch.cat((old, new), 2) for old, new in zip(self.held, (k, v)))
         self.held = (k.detach(), v.detach())
         return super().remembered(k, v, past)
+
+
+class Recurs(nn.Module):
+    """A sum of the past that fades, and leaves padding out; its cache is one of recurrent layers."""
+
+    layer_type = "linear_attention"
+
+    def __init__(self, config: Any, layer_idx: int | None = None) -> None:
+        super().__init__()
+        self.layer_idx, self.map = layer_idx, nn.Linear(config.hidden_size, config.hidden_size)
+
+    def masked(self, x: Any, padding: Any) -> Any:
+        return x if padding is None else x * padding[..., None].to(x.dtype)
+
+    def begun(self, x: Any, past: Any) -> Any:
+        kept = None if past is None else past.layers[self.layer_idx].recurrent_states[0]
+        return torch.zeros_like(x[:, 0]) if kept is None else kept.clone()
+
+    def forward(self, hidden: Any, *, padding_mask: Any = None, past_key_values: Any = None, **_: Any) -> Any:
+        x, out = self.masked(self.map(hidden), padding_mask), []
+        state = self.begun(x, past_key_values)
+        for at in range(x.shape[1]):
+            state = 0.5 * state + x[:, at]
+            out.append(state)
+        if past_key_values is not None:
+            past_key_values.update_recurrent_state(state, self.layer_idx)
+        return torch.stack(out, 1)
+
+
+@judged()
+class RightRecurrence(Recurs):
+    """As it should be."""
+
+
+@judged()
+class LargeRecurrence(Recurs):
+    """Right, of outputs far beyond 1: what differs by rounding grows with them."""
+
+    def masked(self, x: Any, padding: Any) -> Any:
+        return 1e3 * super().masked(x, padding)
+
+
+@judged("test_padding_on_the_left_changes_nothing")
+class Absorbs(Recurs):
+    """Padding moves the state."""
+
+    def masked(self, x: Any, padding: Any) -> Any:
+        return x
+
+
+@judged("test_a_piece_at_a_time_gives_the_same")
+class Forgets(Recurs):
+    """Begins each piece with nothing."""
+
+    def begun(self, x: Any, past: Any) -> Any:
+        return torch.zeros_like(x[:, 0])
+
+
+@judged("test_a_position_sees_what_it_may")
+class LooksAhead(Recurs):
+    """The next position is in it too."""
+
+    def masked(self, x: Any, padding: Any) -> Any:
+        x = super().masked(x, padding)
+        return x + F.pad(x, (0, 0, 0, 1))[:, 1:]
+
+
+@judged()
+class RightScale(nn.Module):
+    """Nothing to learn, and nothing to save."""
+
+    def __init__(self, config: Any, layer_idx: int | None = None) -> None:
+        super().__init__()
+
+    def forward(self, hidden: Any, **_: Any) -> Any:
+        return 2 * hidden
+
+
+@judged("test_a_position_sees_what_it_may")
+class Constant(RightScale):
+    """What stands at a position is lost."""
+
+    def forward(self, hidden: Any, **_: Any) -> Any:
+        return 0 * hidden + 1
 
 
 @judged()
@@ -287,6 +372,31 @@ class Empty(RightNorm):
 
     def forward(self, hidden: Any, **_: Any) -> Any:
         return super().forward(hidden) + self.bias
+
+
+class _Gate(RightNorm):
+    """A matrix that starts at zeros."""
+
+    def __init__(self, config: Any, layer_idx: int | None = None) -> None:
+        super().__init__(config)
+        self.gate = nn.Parameter(torch.zeros(config.hidden_size, config.hidden_size))
+
+    def init_block(self, std: float) -> None:
+        super().init_block(std)
+        nn.init.zeros_(self.gate)
+
+    def forward(self, hidden: Any, **_: Any) -> Any:
+        return super().forward(hidden) + hidden @ self.gate
+
+
+@judged(fixed=("gate",))
+class RightGate(_Gate):
+    """On purpose."""
+
+
+@judged("test_fresh_weights_are_drawn_and_finite")
+class Undrawn(_Gate):
+    """By mistake."""
 
 
 @judged("test_a_saved_model_with_it_loads_and_computes_the_same")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import dougong
 import torch
 from dougong.testing import NetworkConformance
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 LAYER = {"use": "transformer", "attention": {"use": "attention", "heads": 2}, "ffn": {"use": "ffn", "inner": 8}}
+SPEAKS = {**LAYER, "cross": {"use": "attention", "heads": 2, "positions": "none", "cross": True}}
+TINY = {"vocab": 37, "width": 16, "layers": 2}
+ENCODER = {"name": "network.encoder", "side": "encoder", "params": {**TINY, "layer": LAYER}}
+BOTH_SIDES = {"name": "network.encoder-decoder", "side": "encoder-decoder",
+              "params": {**TINY, "encoder": LAYER, "decoder": SPEAKS, "pad": 0, "bos": 1}}  # fmt: skip
 SIZES = {"vocab_size": 37, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24,
          "max_position_embeddings": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}  # fmt: skip
 
@@ -79,7 +87,7 @@ class OneLayer(LlamaForCausalLM):
         self.model.layers[1] = self.model.layers[0]
 
 
-@judged("test_tokens_see_what_is_before_them_only")
+@judged("test_tokens_see_what_they_may")
 class Both(LlamaForCausalLM):
     """Looks ahead."""
 
@@ -89,7 +97,7 @@ class Both(LlamaForCausalLM):
         return out
 
 
-@judged("test_padding_on_the_left_changes_nothing")
+@judged("test_padding_changes_nothing")
 class Unmasked(LlamaForCausalLM):
     """Attends to padding."""
 
@@ -117,7 +125,7 @@ class NoBeams(LlamaForCausalLM):
         return super().forward(input_ids, past_key_values=past_key_values, **keywords)
 
 
-@judged("test_the_loss_is_the_cross_entropy_of_the_next_token")
+@judged("test_the_loss_is_the_cross_entropy_of_what_it_must_tell")
 class Unshifted(LlamaForCausalLM):
     """Predicts the token that it sees."""
 
@@ -175,3 +183,90 @@ class All(LlamaForCausalLM):
 
     def forward(self, input_ids: Any = None, logits_to_keep: Any = 0, **keywords: Any) -> Any:
         return super().forward(input_ids, **keywords)
+
+
+def _changed(of: dict[str, Any], change: Callable[..., Any]) -> Callable[[], Any]:
+    """What makes a right network whose forward is `change(forward, network, **given)`."""
+
+    def make() -> Any:
+        network = dougong.make(of["name"], **of["params"]).build()
+        plain = network.forward
+
+        @wraps(plain)  # generate reads its signature
+        def forward(input_ids: Any = None, **given: Any) -> Any:
+            return change(plain, network, input_ids=input_ids, **given)
+
+        network.forward = forward
+        return network
+
+    return make
+
+
+@judged(**ENCODER)
+class RightEncoder:
+    """As it should be."""
+
+    make = staticmethod(_changed(ENCODER, lambda forward, network, **given: forward(**given)))
+
+
+def _one_way(forward: Any, network: Any, **given: Any) -> Any:
+    network.config.is_causal = network.model.config.is_causal = True
+    return forward(**given)
+
+
+@judged("test_tokens_see_what_they_may", **ENCODER)
+class OneWay:
+    """An encoder that looks back only."""
+
+    make = staticmethod(_changed(ENCODER, _one_way))
+
+
+def _next(forward: Any, network: Any, labels: Any = None, **given: Any) -> Any:
+    if labels is not None:
+        labels = torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], -100)], 1)
+    return forward(labels=labels, **given)
+
+
+@judged("test_the_loss_is_the_cross_entropy_of_what_it_must_tell", **ENCODER)
+class Foresees:
+    """An encoder that is asked for the next token."""
+
+    make = staticmethod(_changed(ENCODER, _next))
+
+
+def _reads_padding(forward: Any, network: Any, attention_mask: Any = None, **given: Any) -> Any:
+    return forward(**given)
+
+
+@judged("test_padding_changes_nothing", **ENCODER)
+class ReadsPadding:
+    """An encoder that reads padding."""
+
+    make = staticmethod(_changed(ENCODER, _reads_padding))
+
+
+@judged(**BOTH_SIDES)
+class RightBothSides:
+    """As it should be."""
+
+    make = staticmethod(_changed(BOTH_SIDES, lambda forward, network, **given: forward(**given)))
+
+
+def _deaf(forward: Any, network: Any, **given: Any) -> Any:
+    for layer in network.model.decoder.layers:
+        layer.cross_attn.o_proj.weight.data.zero_()
+    return forward(**given)
+
+
+@judged("test_tokens_see_what_they_may", **BOTH_SIDES)
+class Deaf:
+    """Whatever the encoder is told, the decoder says the same."""
+
+    make = staticmethod(_changed(BOTH_SIDES, _deaf))
+
+
+@judged("test_padding_changes_nothing", **BOTH_SIDES)
+class HearsPadding:
+    """The decoder attends to padding of the encoder's side."""
+
+    make = staticmethod(_changed(BOTH_SIDES, _reads_padding))

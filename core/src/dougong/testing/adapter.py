@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from transformers import PreTrainedModel
 
-from dougong.testing.block import close
+from dougong.testing.block_use import close
 
 
 class AdapterConformance(Conformance):

@@ -13,7 +13,7 @@ from dougong.testing.tiny import greedy, llama, padded, tokens  # first: it tell
 import torch
 from transformers import Cache
 
-from dougong.testing.block import close
+from dougong.testing.block_use import close
 
 LENGTH, NEW = 9, 7
 

@@ -58,4 +58,4 @@ def greedy(network: Any, inputs: dict[str, torch.Tensor], count: int, **settings
     quiet = {"max_new_tokens": count, "do_sample": False, "eos_token_id": None, "disable_compile": True}
     with torch.no_grad():
         found = network.generate(**inputs, **quiet | settings)
-    return found[:, inputs["input_ids"].shape[1] :]
+    return found[:, -count:]  # of an encoder-decoder it begins with the start token, not with the input

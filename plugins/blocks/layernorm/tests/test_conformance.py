@@ -1,4 +1,3 @@
-import torch
 from dougong.testing import BlockConformance
 
 
@@ -14,14 +13,6 @@ class TestLayerNorm(BlockConformance):
         mean = hidden.mean(-1, keepdim=True)
         variance = (hidden - mean).pow(2).mean(-1, keepdim=True)
         return (hidden - mean) / (variance + 0.1).sqrt() * block.weight + block.bias
-
-    def test_a_position_sees_what_it_may(self):
-        """The suite adds one number to all features, which this norm takes away by design; here one feature moves."""
-        block, hidden = self.made(), torch.randn(2, 7, self.width, generator=torch.Generator().manual_seed(1))
-        other = hidden.clone()
-        other[:, 4, 2] += 1.0
-        moved = (block(other) - block(hidden)).abs().amax((0, 2)) > self.tolerance
-        assert moved.tolist() == [False] * 4 + [True] + [False] * 2
 
 
 class TestWithoutShift(TestLayerNorm):

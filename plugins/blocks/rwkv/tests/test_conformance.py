@@ -3,20 +3,10 @@ import torch
 from dougong import BuildError
 from dougong.testing import BlockConformance
 from torch.nn import functional as F
-from transformers import Cache, PreTrainedModel
-from transformers.cache_utils import LinearAttentionLayer
 
 
 class Recurrent(BlockConformance):
-    """Called as a network calls a recurrent block: with ``padding_mask``, and a cache of recurrent layers."""
-
     mixes = causal = cached = True
-
-    def cache(self):
-        return Cache(layers=[LinearAttentionLayer(2) for _ in range(2)])
-
-    def forward(self, block, hidden, padding=None, past=None, implementation="sdpa", **kwargs):
-        return block(hidden, padding_mask=padding, past_key_values=past, attention_mask=None, **kwargs)
 
 
 def before(x, t):
@@ -51,13 +41,6 @@ class TestChannelMix4(Recurrent):
     refused = ({"inner": 0},)
     accepted = ({"inner": 1},)
 
-    def prepare(self, built):
-        """Smaller maps: a square multiplies here, and the tolerance is meant for outputs of about 1."""
-        super().prepare(built)
-        for name, parameter in built.named_parameters():
-            if name.endswith("key.weight"):
-                parameter.data.mul_(0.5)
-
     def expected(self, block, hidden):
         out = torch.zeros_like(hidden)
         for row, x in enumerate(hidden):
@@ -72,6 +55,7 @@ class TestChannelMix4(Recurrent):
 class TestTimeMix7(Recurrent):
     name = "block.rwkv7"
     params = {"head_size": 4, "w_rank": 3, "a_rank": 3, "v_rank": 3, "g_rank": 5}
+    fixed = ("w0", "w1", "a1", "v1", "g1", "k_a", "r_k", "x_g")  # by the authors' scheme
     refused = ({"head_size": 0}, {"w_rank": 0}, {"a_rank": 0}, {"v_rank": 0}, {"g_rank": 0})
     accepted = ({"head_size": 1}, {"w_rank": 1}, {"a_rank": 1}, {"v_rank": 1}, {"g_rank": 1})
 
@@ -110,34 +94,6 @@ class TestTimeMix7(Recurrent):
                 out[row, t] = block.output.weight @ (torch.cat(p) * g)
         return out
 
-    def test_fresh_weights_are_drawn_and_finite(self):
-        """Some matrices start as constants by the authors' scheme, which the suite's check takes for a fault; so here:
-        what is built on the meta device is initialised, and no two linear maps are alike."""
-
-        class Host(PreTrainedModel):
-            config_class, _supports_sdpa = type(self.config()), True
-
-            def __init__(host, config):
-                super().__init__(config)
-                host.block = self.builder()(config, 1)
-
-            def _init_weights(host, module):
-                super()._init_weights(module)
-                if hasattr(module, "init_block"):
-                    module.init_block(0.2)
-
-        with torch.device("meta"):
-            host = Host(self.config())
-        host.to_empty(device="cpu")
-        for parameter in host.parameters():
-            parameter.data.fill_(float("nan"))
-        for module in host.modules():
-            host._init_weights(module)
-        constant = {"w1", "a1", "v1", "g1", "k_a", "r_k", "x_g", "ln_x.weight", "ln_x.bias"}
-        for name, parameter in host.block.named_parameters():
-            assert torch.isfinite(parameter).all(), name
-            assert parameter.std() > 0 or name in constant, f"{name} is the same everywhere"
-
     def test_it_keeps_its_own_promises(self):
         super().test_it_keeps_its_own_promises()
         with pytest.raises(BuildError, match="width 16 is not a multiple of the head's 5 features"):
@@ -149,12 +105,6 @@ class TestChannelMix7(Recurrent):
     params = {"inner": 24}
     refused = ({"inner": 0},)
     accepted = ({"inner": 1},)
-
-    def prepare(self, built):
-        super().prepare(built)
-        for name, parameter in built.named_parameters():
-            if name.endswith("key.weight"):
-                parameter.data.mul_(0.5)
 
     def expected(self, block, hidden):
         last = F.pad(hidden, (0, 0, 1, 0))[:, :-1]
@@ -168,5 +118,5 @@ class TestLayer(Recurrent):
     params = {
         "attention": {"use": "rwkv4", "inner": 8},
         "ffn": {"use": "rwkv4-channel", "inner": 8},
-        "norm": {"use": "rmsnorm"},  # the suite moves all features alike, which a layernorm takes away
+        "norm": {"use": "layernorm"},
     }

@@ -1,6 +1,6 @@
 import torch
 from dougong.testing import NetworkConformance
-from transformers import AutoModelForCausalLM, GPT2Config, Qwen3Config
+from transformers import AutoModelForCausalLM, GPT2Config, MambaConfig, Qwen3Config
 
 
 class Checkpoint(NetworkConformance):
@@ -57,3 +57,8 @@ class TestGPT2(Checkpoint):
         """With positions: as in transformers, a network that learns them counts padding where none are given."""
         inputs = super().inputs(network, batch, length, left)
         return inputs | {"position_ids": (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)}
+
+
+class TestMamba(Checkpoint):
+    name = "network.pretrained"
+    config = MambaConfig(vocab_size=37, hidden_size=16, num_hidden_layers=2, state_size=4, pad_token_id=0)

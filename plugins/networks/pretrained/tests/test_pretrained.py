@@ -4,6 +4,7 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported
 
+import inspect
 import json
 import subprocess
 import sys
@@ -20,9 +21,12 @@ from transformers import (
     BertConfig,
     GPT2Config,
     LlamaConfig,
+    MambaConfig,
     MistralConfig,
+    MixtralConfig,
     Qwen2Config,
     Qwen3Config,
+    RwkvConfig,
     logging,
 )
 
@@ -32,6 +36,7 @@ VOCAB, PAD = 61, 0
 SPECIAL = {"vocab_size": VOCAB, "pad_token_id": PAD, "bos_token_id": 1, "eos_token_id": 2, "initializer_range": 0.3}
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 GROUPED = {**SPECIAL, **SIZES, "num_key_value_heads": 2, "max_position_embeddings": 64}
+FEW = {**SPECIAL, "hidden_size": 32, "num_hidden_layers": 2, "initializer_range": 0.1}
 ROPE = {"rope_theta": 500.0, "original_max_position_embeddings": 16}
 STRETCHED = {**ROPE, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "rope_type": "llama3"}
 PHI = {**ROPE, "rope_type": "longrope", "short_factor": [1.0, 1.1, 1.2, 1.3], "long_factor": [1.0, 2.0, 3.0, 4.0]}
@@ -47,10 +52,14 @@ CHECKPOINTS = {
     ),
     "llama-biases": LlamaConfig(**GROUPED, attention_bias=True, mlp_bias=True),
     "mistral": MistralConfig(**GROUPED, sliding_window=4),
+    "mixtral": MixtralConfig(**GROUPED | {"initializer_range": 0.15}, num_local_experts=3, sliding_window=4),
     "qwen2": Qwen2Config(**GROUPED, use_sliding_window=True, sliding_window=4, max_window_layers=1),
     "qwen3": Qwen3Config(**GROUPED, head_dim=16),
+    "mamba": MambaConfig(**FEW, state_size=5, layer_norm_epsilon=1e-4, tie_word_embeddings=False),
+    "mamba-biases": MambaConfig(**FEW, conv_kernel=3, expand=1, time_step_rank=4, use_bias=True, use_conv_bias=False),
+    "rwkv": RwkvConfig(**FEW, intermediate_size=40, context_length=64, layer_norm_epsilon=1e-4),
 }
-DECODERS = [name for name in CHECKPOINTS if name != "bert"]
+RECURRENT = ("mamba", "rwkv")
 
 
 def auto(name):
@@ -68,9 +77,12 @@ def twins(tmp_path):
         for parameter in model.parameters():  # biases start at 0, norms at 1
             if parameter.ndim == 1:
                 parameter.data += 0.3 * torch.randn_like(parameter)
+            elif name.startswith("rwkv"):  # many of its maps start at 0, or near
+                parameter.data += 0.08 * torch.randn_like(parameter)
         model.tie_weights()
         model.save_pretrained(tmp_path / name)
-        theirs = auto(name).from_pretrained(tmp_path / name, attn_implementation=implementation).eval()
+        its = "eager" if name.startswith(RECURRENT) else implementation  # they have no other
+        theirs = auto(name).from_pretrained(tmp_path / name, attn_implementation=its).eval()
         ours = make("network.pretrained", path=tmp_path / name).build().eval()
         ours.set_attn_implementation(implementation)
         return ours, theirs
@@ -92,6 +104,14 @@ def real(tensor, inputs):
     return tensor[inputs["attention_mask"].bool()]
 
 
+def logits_of(theirs, inputs):
+    """At tokens. transformers' RWKV knows no mask: its rows go alone, without padding."""
+    if "Rwkv" not in type(theirs).__name__:
+        return real(theirs(**inputs).logits, inputs)
+    rows = zip(inputs["input_ids"], inputs["attention_mask"].bool())
+    return torch.cat([theirs(row[mask][None]).logits[0] for row, mask in rows])
+
+
 def close(ours, theirs):
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
 
@@ -103,21 +123,22 @@ def test_logits_equal_transformers_to_a_millionth(twins, name, implementation):
     assert type(ours).__module__.startswith("dougong")
     for inputs in (batch(False), batch(), batch(positions=False)):
         with torch.no_grad():
-            got, want = real(ours(**inputs).logits, inputs), real(theirs(**inputs).logits, inputs)
+            got, want = real(ours(**inputs).logits, inputs), logits_of(theirs, inputs)
         assert want.std() > 0.3
         close(got, want)
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
-@pytest.mark.parametrize("name", ["gpt2", "bert", "llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("name", [name for name in CHECKPOINTS if not name.startswith("llama-")])
 def test_a_step_of_descent_leads_to_the_same_weights_under_the_same_names(twins, name, implementation, tmp_path):
     """Loss and every gradient, compared in the files that both sides write."""
-    models, inputs = twins(name, implementation), batch()
+    models, inputs = twins(name, implementation), batch(padded=name != "rwkv")
     labels = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, -100)
+    labels[:, 1:].masked_fill_(inputs["attention_mask"][:, :-1] == 0, -100)  # what padding says is anyone's
     losses = []
     for side, model in zip(("ours", "theirs"), models):
         before = {key: value.clone() for key, value in model.state_dict().items()}
-        loss = model(**inputs, labels=labels).loss
+        loss = model(**inputs, labels=labels, use_cache=False).loss  # their Mamba's cache stops gradients
         loss.backward()
         torch.optim.SGD(model.parameters(), 0.1).step()
         assert any(not torch.equal(before[key], value) for key, value in model.state_dict().items())
@@ -139,7 +160,7 @@ def test_saved_it_has_the_checkpoints_key_names_and_bytes_and_loads_again(twins,
     assert all(torch.equal(files[0][key], files[1][key]) for key in files[0])
     assert not list((tmp_path / "saved").glob("*.bin"))
     config = json.loads((tmp_path / "saved" / "config.json").read_text())
-    assert config["blocks"]["layer"]["use"] == "block.transformer"
+    assert config["blocks"]["layer"]["use"] in ("block.transformer", "block.mamba-layer")
 
     again, found = auto(name).from_pretrained(tmp_path / "saved", output_loading_info=True)
     assert not any(found.values()), found
@@ -155,7 +176,7 @@ def test_saved_it_has_the_checkpoints_key_names_and_bytes_and_loads_again(twins,
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
-@pytest.mark.parametrize("name", ["gpt2", "llama", "mistral", "qwen2", "qwen3"])
+@pytest.mark.parametrize("name", ["gpt2", "llama", "mistral", "qwen2", "qwen3", "mixtral", "mamba"])
 def test_generate_gives_the_same_tokens(twins, name, implementation):
     ours, theirs = twins(name, implementation)
     inputs = batch(positions=False)
@@ -168,11 +189,31 @@ def test_generate_gives_the_same_tokens(twins, name, implementation):
         assert len(set(tokens[0][0, 12:].tolist())) > 3
 
 
-@pytest.mark.parametrize("name", ["gpt2", "bert", "llama", "qwen3"])
+def test_rwkv_generates_the_tokens_of_transformers_without_its_state_which_mixes_rows_up(twins):
+    ours, theirs = twins("rwkv")
+    ids = batch(False)["input_ids"]
+    for settings in ({}, {"do_sample": True, "temperature": 1.5}):
+        tokens = []
+        for model, use_cache in ((ours, True), (ours, False), (theirs, False)):
+            torch.manual_seed(7)
+            tokens.append(model.generate(ids, **QUIET | {"do_sample": False, "use_cache": use_cache} | settings))
+        assert torch.equal(tokens[0], tokens[1]), settings
+        assert torch.equal(tokens[0], tokens[2]), settings
+        assert len(set(tokens[0][0, 12:].tolist())) > 3
+    padded, beams = batch(positions=False), QUIET | {"num_beams": 3, "do_sample": False}
+    together = ours.generate(**padded, **beams)
+    assert torch.equal(together, ours.generate(**padded, **beams, use_cache=False))
+    for row, mask, continued in zip(padded["input_ids"], padded["attention_mask"].bool(), together):
+        alone = theirs.generate(row[mask][None], **beams, use_cache=False)
+        assert torch.equal(continued[12:], alone[0, -12:])
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert", "llama", "qwen3", "mixtral", "mamba", "rwkv"])
 def test_peft_adapts_it_and_the_adapter_reloads(twins, name, tmp_path):
     peft = pytest.importorskip("peft")
     ours, _ = twins(name)
-    settings = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    parts = {"mamba": ["in_proj", "x_proj"], "rwkv": ["key", "value"]}.get(name, ["q_proj", "v_proj"])
+    settings = peft.LoraConfig(r=4, target_modules=parts, init_lora_weights=False)
     adapted = peft.get_peft_model(ours, settings).eval()
     want = adapted(**batch()).logits
     adapted.save_pretrained(tmp_path / "adapter")
@@ -182,7 +223,7 @@ def test_peft_adapts_it_and_the_adapter_reloads(twins, name, tmp_path):
     close(again(**batch()).logits, want)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "bert", "qwen3"])
+@pytest.mark.parametrize("name", ["gpt2", "bert", "qwen3", "mixtral", "mamba", "rwkv"])
 def test_the_trainer_trains_it_and_its_checkpoints_keep_the_names(twins, name, tmp_path):
     pytest.importorskip("accelerate")
     from transformers import Trainer, TrainingArguments
@@ -228,10 +269,70 @@ def test_berts_pooler_is_kept_where_the_checkpoint_has_one(tmp_path):
     assert torch.equal(body(**batch()).pooler_output, ours.model(**batch()).pooler_output)
 
 
+def test_mixtrals_balancing_loss_counts_in_training_where_the_checkpoint_wants_it(tmp_path):
+    """Of one layer it is transformers' loss; of more, the mean of the layers' losses."""
+    torch.manual_seed(0)
+    config = MixtralConfig(**GROUPED | {"num_hidden_layers": 1}, num_local_experts=4, router_aux_loss_coef=0.5)
+    for wanted in (True, False):
+        config.output_router_logits = wanted
+        theirs = AutoModelForCausalLM.from_config(config).train()
+        theirs.save_pretrained(tmp_path)
+        ours, ids = make("network.pretrained", path=tmp_path).build().train(), batch(False)["input_ids"]
+        got, want = ours(ids, labels=ids, use_cache=False), theirs(ids, labels=ids, use_cache=False)
+        torch.testing.assert_close(got.loss, want.loss)
+        plain = ours.eval()(ids, labels=ids, use_cache=False).loss
+        assert (got.loss - plain > 0.4) == wanted
+
+
+def test_a_deep_rwkv_is_theirs_but_for_the_halving_in_evaluation(tmp_path):
+    """Every six layers transformers halves the states, for float16; the norms' epsilons feel it. Training has none."""
+    torch.manual_seed(0)
+    config = RwkvConfig(**FEW | {"num_hidden_layers": 7}, context_length=64)
+    model = AutoModelForCausalLM.from_config(config)
+    for parameter in model.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    model.save_pretrained(tmp_path)
+    ours = make("network.pretrained", path=tmp_path).build().eval()
+    ids = batch(False)["input_ids"]
+    apart = {}
+    for every in (0, 6):
+        theirs = AutoModelForCausalLM.from_pretrained(tmp_path, rescale_every=every).eval()
+        with torch.no_grad():
+            want = theirs(ids).logits
+            apart[every] = ((ours(ids).logits - want).abs().max() / want.abs().max()).item()
+    assert apart[0] <= 1e-6
+    assert apart[6] <= 1e-4
+
+
 def test_weights_can_be_loaded_in_half_precision(twins, tmp_path):
     twins("llama")
     half = make("network.pretrained", path=tmp_path / "llama", dtype="bfloat16").build()
     assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
+
+
+def test_saved_as_blocks_it_is_loaded_in_a_process_that_knows_no_dougong(twins, tmp_path):
+    """With trust_remote_code; and the experts have the interface that vLLM's backend replaces."""
+    ours, _ = twins("mixtral")
+    assert list(inspect.signature(ours.model.layers[0].mlp.experts.forward).parameters) == [
+        "hidden_states", "top_k_index", "top_k_weights",
+    ]  # fmt: skip
+    ours.save_pretrained(tmp_path / "saved")
+    export(ours, tmp_path / "exported")
+    assert not list((tmp_path / "exported").glob("*.py"))
+    code = """if True:
+        import sys, torch
+        from transformers import AutoModelForCausalLM
+        torch.set_num_threads(1)  # others add in another order
+        model = AutoModelForCausalLM.from_pretrained(sys.argv[1], trust_remote_code=True).eval()
+        assert type(model).__module__ == "dougong_network_pretrained.model", type(model)
+        torch.save(model(torch.arange(3, 9)[None]).logits.detach(), sys.argv[1] + ".logits")
+    """
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-c", code, str(tmp_path / "saved")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    logits = torch.load(tmp_path / "saved.logits", weights_only=True)
+    close(logits, ours(torch.arange(3, 9)[None]).logits)
 
 
 def test_through_auto_gives_transformers_own_model(twins, tmp_path):

@@ -29,7 +29,7 @@ class Held:
     def __init__(self, config: Path, sets: Sequence[str] = (), plugins: Sequence[str] = ()) -> None:
         self.assembly = load(config, set=sets, plugins=plugins)
         for name, plan in self.assembly.document.plans.items():
-            if Library in plan.loaded.protocol.__mro__ and (index := _graph_in(self.assembly[name]._index)) is not None:
+            if Library in plan.loaded.protocol.__mro__ and (index := _graph_in(self.assembly[name].index)) is not None:
                 self.library, self.index = self.assembly[name], index
                 return
         cure = w("write library: {{use: retriever.library, sources: [docs/], index: {{use: graph}}}}")
@@ -127,7 +127,7 @@ class Held:
 
 def _graph_in(index: Any) -> GraphIndex | None:
     """The index, or the part of a hybrid, that is a graph."""
-    for part in (index, *getattr(index, "_of", ())):
+    for part in (index, *getattr(index, "of", ())):
         inner = getattr(part, "_inner", part) if not isinstance(part, GraphIndex) else part
         if isinstance(inner, GraphIndex):
             return inner

@@ -6,6 +6,7 @@ Public: the encoder and the encoder-decoder are built of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +24,8 @@ from transformers.masking_utils import (
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.utils.output_capturing import OutputRecorder
+
+from dougong_network_decoder.auto_map import lead_to_classes
 
 # By (causal, type of layer): what makes the mask of its attention.
 MASKS = {
@@ -75,6 +78,10 @@ class AssembledConfig(PreTrainedConfig):
         if self.layer_types is not None and len(self.layer_types) != self.num_hidden_layers:
             self.layer_types = None  # another number of layers was asked for; they say what they are once more
         super().__post_init__(**kwargs)
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: str = "AutoConfig") -> None:
+        """Nothing: saving names the installed classes; transformers would copy their code."""
 
     def builders(self) -> Any:
         """The params whose builders make the blocks that `blocks` names."""
@@ -138,6 +145,16 @@ class AssembledModel(PreTrainedModel):
         "cross_attentions": OutputRecorder(None, class_name=".cross_attention_weights"),
         "router_logits": OutputRecorder(None, class_name=".router_logits"),
     }
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: str = "AutoModel") -> None:
+        """Nothing: saving names the installed classes; transformers would copy their code."""
+
+    def save_pretrained(self, save_directory: Any, is_main_process: bool = True, **kwargs: Any) -> None:
+        """As transformers saves, and a few lines that lead it to the installed classes: see `lead_to_classes`."""
+        if is_main_process:
+            lead_to_classes(self, Path(save_directory))
+        super().save_pretrained(save_directory, is_main_process=is_main_process, **kwargs)
 
     def _init_weights(self, module: nn.Module) -> None:
         """transformers' scheme; a block that needs another has ``init_block(std)``, on ``torch.nn.init`` functions."""

@@ -27,7 +27,7 @@ def dougong_networks() -> list[Technique]:
             "pretrained",
             Params,
             "dougong_network_pretrained.model:Pretrained",
-            summary="A checkpoint of GPT-2, BERT, Llama, Mistral or Qwen as blocks, saved under its own key names.",
+            summary="A checkpoint of GPT-2, BERT, Llama, Mistral, Mixtral, Qwen, Mamba or RWKV as blocks, keys kept.",
             source="transformers 5: the key names of its models; Radford 2019, Devlin 2019, Touvron 2023, Yang 2025",
         )
     ]

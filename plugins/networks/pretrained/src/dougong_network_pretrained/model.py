@@ -13,6 +13,7 @@ import dougong_network_decoder.model as decoder
 import dougong_network_encoder.model as encoder
 from dougong import BuildError
 from dougong.assemble import make
+from dougong_network_decoder.auto_map import MODELING
 from safetensors import SafetensorError, safe_open
 from transformers import (
     AutoConfig,
@@ -29,7 +30,7 @@ from dougong_network_pretrained import Params
 
 FAMILIES: dict[str, ModuleType] = {
     name: importlib.import_module(f"dougong_network_pretrained.families.{name}")
-    for name in ("bert", "gpt2", "llama", "mistral", "qwen2", "qwen3")
+    for name in ("bert", "gpt2", "llama", "mamba", "mistral", "mixtral", "qwen2", "qwen3", "rwkv")
 }
 # By network: its technique, config, body and head, and the Auto class of the head.
 NETWORKS: dict[str, tuple[Any, Any, Any, Any, Any]] = {
@@ -127,7 +128,7 @@ def assembled(config: PreTrainedConfig, keys: set[str]) -> tuple[Any, PreTrained
         "use": family.NETWORK,
         "vocab": config.vocab_size,
         "width": config.hidden_size,
-        "initializer_range": config.initializer_range,
+        "initializer_range": getattr(config, "initializer_range", 0.02),
         "tie_embeddings": config.tie_word_embeddings,
     }
     if family.NETWORK == "network.encoder":
@@ -148,6 +149,7 @@ def export(network: PreTrainedModel, folder: str | Path) -> None:
     if original is None:
         raise BuildError("this network is of no family", hint="save_pretrained saves it as blocks")
     network.save_pretrained(folder)
+    (Path(folder) / f"{MODELING}.py").unlink()  # leads to blocks
     config = dict(original) | {"vocab_size": network.config.vocab_size}
     text = json.dumps(config, indent=2, sort_keys=True, default=str) + "\n"
     (Path(folder) / "config.json").write_text(text, encoding="utf-8")

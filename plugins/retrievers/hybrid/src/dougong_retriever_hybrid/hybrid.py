@@ -41,6 +41,11 @@ class Hybrid:
         self._stored: Mapping[str, Chunk] = {}
         self._saved: Path | None = None  # the folder that holds exactly what the parts hold
 
+    @property
+    def of(self) -> list[Any]:
+        """The parts, to look at."""
+        return self._of
+
     def search(self, query: str, k: int = 10, where: Mapping[str, Any] | None = None) -> list[Hit]:
         """The best `k` of what the parts find. Scores depend on the pools, and so on `where`, and on k above pool/2.
 

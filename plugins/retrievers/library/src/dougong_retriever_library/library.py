@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
-from dougong import Hit, StoreError, SyncReport, report
+from dougong import Hit, Index, StoreError, SyncReport, report
 
 from dougong_retriever_library import Params
 from dougong_retriever_library.stages import Executor, Stages, fingerprint
@@ -69,6 +69,11 @@ class DocumentLibrary:
         self._unsaved = False  # the index in memory is ahead of the saved one
         self._ahead = 0  # by how many chunks, about
         self._save_again = 0.0  # on the clock `time.monotonic`
+
+    @property
+    def index(self) -> Index:
+        """The index as the last sync or search left it. To look at: what changes it by itself is lost or in the way."""
+        return self._index
 
     # ---------------------------------------------------------------- search
 
