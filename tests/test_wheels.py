@@ -100,6 +100,14 @@ def test_it_works_alone(folder: Path, house: Path, tools: Path, table: dict[str,
         env = {**bare, "PYTHONPATH": more} if more else bare
         return subprocess.run([python, *map(str, command)], cwd=cwd, env=env, capture_output=True, text=True)
 
+    def with_torch(*command: object) -> subprocess.CompletedProcess[str]:
+        """Once what is tested has loaded without: pip, for others that need torch, which is linked then."""
+        done = run(*command)
+        if re.search(rf"No matching distribution found for ({'|'.join(LINKED)})\b", done.stdout + done.stderr):
+            wheelhouse.link(site, closure(LINKED)[0])
+            done = run(*command)
+        return done
+
     done = run("-m", "pip", "install", "-q", *offline, meta["name"])
     assert done.returncode == 0, done.stderr
     row.append(f"{len(list(site.glob('*.dist-info'))) - 1} distributions" + " (torch linked)" * bool(heavy))
@@ -111,7 +119,7 @@ def test_it_works_alone(folder: Path, house: Path, tools: Path, table: dict[str,
 
     configs = re.findall(r"^```yaml\n(.*?)^```", (folder / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
     shutil.copytree(ROOT / "examples" / "corpus", tmp_path / "docs")
-    told = [self_contained(text, tmp_path, run, offline) for text in configs]
+    told = [self_contained(text, tmp_path, with_torch, offline) for text in configs]
     row.append(f"README: {', '.join(told) or 'no config'}")
 
     suite = folder / "tests" / "test_conformance.py"
@@ -126,7 +134,7 @@ def test_it_works_alone(folder: Path, house: Path, tools: Path, table: dict[str,
             if done.returncode == 0 or not asked or asked[1] in helped:
                 break
             helped.append(asked[1])
-            run("-m", "pip", "install", "-q", *offline, asked[1])
+            with_torch("-m", "pip", "install", "-q", *offline, asked[1])
         row.append(("conforms" if done.returncode == 0 else "DOES NOT CONFORM") + "".join(f" +{x}" for x in helped))
         assert done.returncode == 0, done.stdout[-4000:]
     assert not [text for text in told if text.isupper()], told

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from dougong.errors import DougongError
 from dougong.messages import t
 
+_REQUIREMENT = re.compile(r"([\w.-]+)\s*(?:\[([^\]]*)\])?")
 _NO_INDEX = ("No matching distribution", "Could not find a version", "Failed to establish", "Connection", "resolve")
 
 
@@ -32,16 +33,19 @@ def installed(distribution: str) -> str:
 def closure(names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
     """Installed versions of `names` and of all that they require here; and what is absent, with who requires it.
 
-    Requirements of extras are left out. Those under another marker (of a platform, say) count where they are installed.
+    Extras count where something requires them, ``httpx[http2]``. What stands under a marker (of a platform, of such an
+    extra) counts where it is installed.
     """
     have: dict[str, str] = {}
     absent: dict[str, str] = {}
-    waiting = [(name, "", False) for name in sorted(names)]
+    waiting = [(name, "", False, "") for name in sorted(names)]
+    seen: set[tuple[str, str]] = set()
     while waiting:
-        name, owner, conditional = waiting.pop()
+        name, owner, conditional, extra = waiting.pop()
         key = canonical(name)
-        if key in have or key in absent:
+        if (key, extra) in seen or key in absent:
             continue
+        seen.add((key, extra))
         try:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
@@ -51,8 +55,10 @@ def closure(names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
         have[key] = distribution.version
         for requirement in distribution.requires or ():
             needed, _, marker = requirement.partition(";")
-            if "extra" not in marker and (match := re.match(r"[\w.-]+", needed)):
-                waiting.append((match[0], key, bool(marker)))
+            of = re.search(r"extra\s*==\s*[\"']([\w.-]+)", marker)
+            if (canonical(of[1]) if of else "") == extra and (match := _REQUIREMENT.match(needed)):
+                extras = ["", *(canonical(part) for part in (match[2] or "").split(",") if part.strip())]
+                waiting += [(match[1], key, bool(marker), part) for part in extras]
     return have, absent
 
 

@@ -169,7 +169,7 @@ class Comparison:
 
     def _stored(self, most: int) -> Iterator[Document]:
         """The libraries' documents, read from their sources: what `sync` would read."""
-        from dougong_retriever_library.sync import walk
+        from dougong_retriever_library.walk import walk
 
         if not self.libraries:
             raise ConfigError(
@@ -180,10 +180,10 @@ class Comparison:
         count = self.total = 0
         for name, plan in self.libraries.items():
             loader = self.assembly.part(f"{name}.loader")
-            found = walk(plan.values["sources"], plan.values["ignore"], plan.values["path"], loader.suffixes, ())
-            self.total += len(found.found)
+            found = walk(plan.values["sources"], plan.values["ignore"], plan.values["path"], loader.suffixes, {})
+            self.total += len(found.stale)
             self.failed += [(source, reason) for _, source, reason in found.failed]
-            for id, file in sorted(found.found.items()):
+            for file in sorted(found.stale):
                 if count == most:
                     break
                 try:
@@ -192,7 +192,7 @@ class Comparison:
                     self.failed.append((file.source, problem.message))
                     continue
                 count += 1
-                yield attrs.evolve(document, id=id, source=file.source)
+                yield attrs.evolve(document, id=file.id, source=file.source)
         if not count:
             raise ConfigError(w("the library has no document that can be read"), hint=w("check its sources"))
 
