@@ -61,6 +61,12 @@ class Index(BM25):
             self.log.write("add", chunk.id)
         super().add(chunks)
 
+    def add_prepared(self, prepared: Any, chunks: Any) -> None:
+        prepared = list(prepared)
+        for id, _ in prepared:
+            self.log.write("add", id)
+        super().add_prepared(prepared, chunks)
+
 
 def open_library(root: Path, path: str = "library") -> library.DocumentLibrary:
     log = Log(root / path if path != "library" else root)

@@ -76,9 +76,9 @@ def check_that_it_goes_on(root):
     """Sync again, in this process: what is committed is not done again, and all is as in a fresh build."""
     library = child.open_library(root)
     with library._store.reading() as view:
-        stored = view.stored() if view else {}
         state = view.state() if view else None
         behind = view.count(state.covers) if view else 0
+    stored = library.documents() if state is not None else []
     before = logged(root)
     report = library.sync()
     done = logged(root) - before

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dougong_tokenizer_words import Params
 
 # Classes of code points. OTHER has rules of its own (combining marks, kana, Hangul, Thai...): the analyzer reads it.
-SPACE, MARK, APOSTROPHE, POINT, NUMBER, DIGIT, LETTER, HAN, OTHER = range(9)
+SPACE, MARK, APOSTROPHE, POINT, COMMA, NUMBER, DIGIT, LETTER, HAN, OTHER = range(10)
 _PLANES = 0x20000  # code points from here on are OTHER
 
 
@@ -50,9 +50,13 @@ def _edges(text: str) -> tuple[np.ndarray, np.ndarray]:
     before, here, after = classes[:-2], classes[1:-1], classes[2:]
     word = np.zeros(len(classes), bool)
     word[1:-1] = (here >= NUMBER) & (here <= LETTER)
-    # An apostrophe between letters and a point between digits are inside the word.
+    # An apostrophe between letters, a point between digits and a comma before three of them are inside the word.
     word[1:-1] |= (here == APOSTROPHE) & (before == LETTER) & ((after == LETTER) | (after == HAN))
     word[1:-1] |= (here == POINT) & (before == DIGIT) & (after == DIGIT)
+    if (here == COMMA).any():
+        digit = np.append(classes == DIGIT, [False] * 3)
+        three = digit[2:-3] & digit[3:-2] & digit[4:-1] & ~digit[5:]
+        word[1:-1] |= (here == COMMA) & (before == DIGIT) & three
     inside = word[1:-1]
     alone = (here != SPACE) & ~inside
     starts = alone | (inside & ~word[:-2])
@@ -119,7 +123,7 @@ def _classes() -> np.ndarray:
             table[run.start() : run.end()] = value
     table[[match.start() for match in re.finditer(r"\s", characters)]] = SPACE
     table[[ord("'"), ord("’")]] = APOSTROPHE
-    table[[ord("."), ord(",")]] = POINT
+    table[ord(".")], table[ord(",")] = POINT, COMMA
     table[_PLANES] = OTHER
     return table
 
