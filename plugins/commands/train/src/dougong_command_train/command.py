@@ -9,6 +9,7 @@ from typing import Any
 import click
 from dougong.cli.output import as_json, config_options
 
+from dougong_command_train.steps import steps_of
 from dougong_command_train.words import w
 
 
@@ -44,7 +45,7 @@ def command(
             return
         from dougong_command_train import checkpoint, trainer
 
-        out, steps = task.params.out, _steps(task)
+        out, steps = task.params.out, steps_of(task)
         if fresh and main:
             for place in out.glob("checkpoint-*"):
                 shutil.rmtree(place)
@@ -93,28 +94,6 @@ def _named(assembly: Any, name: str | None) -> str:
         place=assembly.tree.place,
         hint=f"--name {' or '.join(names)}" if names else "write training: {use: objective.training, ...}",
     )
-
-
-def _steps(task: Any) -> int:
-    """Steps of the training. Raises ConfigError where the batches do not suffice."""
-    from collections.abc import Sized
-
-    from dougong import ConfigError
-
-    p = task.params
-    batches = task.batches("train")
-    if not isinstance(batches, Sized):
-        if p.steps is None:
-            raise ConfigError("nobody knows how many batches there are", hint="set steps")
-        return int(p.steps)
-    most = len(batches) // p.accumulate
-    steps = p.steps or most
-    if steps > most or not most:
-        raise ConfigError(
-            f"{steps} steps of {p.accumulate} batches are more than the {len(batches)} batches of the training split",
-            hint="lower steps, or raise epochs of the objective",
-        )
-    return int(steps)
 
 
 def _facts(task: Any) -> dict[str, Any]:

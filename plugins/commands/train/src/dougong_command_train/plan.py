@@ -9,6 +9,7 @@ import attrs
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from dougong_command_train.steps import steps_of
 from dougong_command_train.words import w
 
 
@@ -36,9 +37,7 @@ class Plan:
     @classmethod
     def of(cls, task: Any) -> Plan:
         """Reads the texts, for the number of their tokens; trains a missing tokenizer."""
-        from dougong_command_train.command import _steps
-
-        p, steps = task.params, _steps(task)
+        p, steps = task.params, steps_of(task)
         batch = next(iter(task.batches("train")))
         with FakeTensorMode(allow_non_fake_inputs=True) as fake:  # shapes are computed, values are not
             network = p.network.build()
