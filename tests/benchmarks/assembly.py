@@ -245,7 +245,8 @@ def measure(root: Path, chunks: int, peers: str | None, rounds: int) -> None:
     for name in figures.keys() & PEERS.keys():
         for key, (title, unit) in units.items():
             ratio = figures[name][key] / figures["exact"][key]
-            row(f"dougong, bm25 and exact: {title}", figures["exact"][key], unit, against=name, ratio=ratio)
+            own = figures["exact"][key] * (1e3 if key == "query" else 1)
+            row(f"dougong, bm25 and exact: {title}", own, unit, against=name, ratio=ratio)
         pairs = zip(runs[name][0]["found"], runs["exact"][0]["found"], strict=True)
         shared = [len(set(theirs) & set(our)) / TOP for theirs, our in pairs]
         row(f"{name}: of its {TOP} hits, ours has", statistics.mean(shared), "share")
