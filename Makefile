@@ -31,9 +31,11 @@ demo: $(VENV)/demo  ## six questions over the documents in examples/corpus; no t
 # The agent frameworks that steps.py compares with, and the retrieval frameworks of indexing.py, live in environments of
 # their own: they pin what ours do not.
 bench: setup $(VENV)/peers $(VENV)-agents/ready $(VENV)-rag/ready  ## every figure of README and docs; DOUGONG_DATA names the folder of public data
-	@for file in $(filter-out %/steps.py %/indexing.py,$(BENCHMARKS)); do echo "# $$file" >&2; $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out %/steps.py %/indexing.py %/assembly.py,$(BENCHMARKS)); do echo "# $$file" >&2; $(BIN)/python $$file || exit 1; done
 	@echo "# tests/benchmarks/steps.py" >&2; $(VENV)-agents/bin/python tests/benchmarks/steps.py
-	@echo "# tests/benchmarks/indexing.py" >&2; $(BIN)/python tests/benchmarks/indexing.py --peers $(VENV)-rag/bin/python
+	@for file in indexing assembly; do \
+	  echo "# tests/benchmarks/$$file.py" >&2; $(BIN)/python tests/benchmarks/$$file.py --peers $(VENV)-rag/bin/python || exit 1; \
+	done
 
 known: setup  ## the index of techniques that core carries; part of every release
 	$(BIN)/python -m dougong.known core/src/dougong/known.json plugins contrib
