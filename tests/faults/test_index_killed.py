@@ -44,7 +44,8 @@ INDEXES = {
 
 
 def hits(folder: Path, index: str, store: str, queries: list[str] = QUERIES) -> list[list[tuple[str, float, str]]]:
-    """What each query finds. Scores are rounded: BLAS may add up a matrix of another height in another order."""
+    """What each query finds. Cosines are rounded: BLAS may add up a matrix of another height in another order."""
+    digits = 5 if "embedder" in index else 17
     config = folder / f"{store}.yaml"
     text = f"library: {{use: retriever.library, sources: [docs], path: {store}, index: {index}}}\n"
     config.write_text(text, encoding="utf-8")
@@ -52,7 +53,7 @@ def hits(folder: Path, index: str, store: str, queries: list[str] = QUERIES) -> 
         library = assembly["library"]
         library.sync()
         found = [library.search(query, 20) for query in queries]
-        return [[(hit.chunk.id, round(hit.score, 5), hit.chunk.text) for hit in some] for some in found]
+        return [[(hit.chunk.id, round(hit.score, digits), hit.chunk.text) for hit in some] for some in found]
 
 
 def recall(found: list[list[tuple[str, float, str]]], true: list[list[tuple[str, float, str]]]) -> float:
